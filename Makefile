@@ -1,0 +1,109 @@
+# `make` alone prints what there is.
+
+LUA_VERSION ?= 5.4
+prefix      ?= /usr/local
+BUILD       ?= build
+
+GO    ?= go
+SO    := $(BUILD)/net/server_go.so
+NOLUA := $(CURDIR)/build/nolua
+
+# What each Lua is called: golua's build tag, and the version in the name of its
+# folders (to C modules LuaJIT is a Lua 5.1).
+ifeq ($(LUA_VERSION),luajit)
+lua_tag := luajit
+lua_abi := 5.1
+else ifneq ($(filter $(LUA_VERSION),5.4 5.3 5.2 5.1),)
+lua_tag := lua$(subst .,,$(LUA_VERSION))
+lua_abi := $(LUA_VERSION)
+else
+$(error LUA_VERSION is $(LUA_VERSION); it must be 5.4, 5.3, 5.2, 5.1 or luajit)
+endif
+
+cmoddir := $(prefix)/lib/lua/$(lua_abi)/net
+
+# netgo, osusergo: the standard library's own resolver and user lookup, so that
+# no more of libc runs in somebody else's process than must.
+tags := netgo,osusergo,$(lua_tag)
+
+# golua bundles Lua's headers, so no liblua*-dev is needed to build. The go
+# command is asked where they are only when a recipe wants to know.
+golua_dir  = $(shell $(GO) mod download github.com/aarzilli/golua && $(GO) list -m -f '{{.Dir}}' github.com/aarzilli/golua)
+cgo_cflags = -O2 -g -I$(golua_dir)/lua/lua$(subst .,,$(lua_abi))
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo '  LUA_VERSION=$(LUA_VERSION)   5.4, 5.3, 5.2, 5.1 or luajit'
+	@echo '  BUILD=$(BUILD)       where "so" puts the module'
+	@echo '  prefix=$(prefix) where "install" puts it, below DESTDIR'
+	@echo '  BACKEND=go        what "run" runs on: go or epoll'
+
+.PHONY: run
+run: ## install what is missing, build, run a demo Prosody on loopback
+	@scripts/install-deps build run
+	@$(MAKE) --no-print-directory so
+	@BUILD='$(abspath $(BUILD))' demo/run
+
+.PHONY: test
+test: ## install what is missing, run every check and test
+	@GO='$(GO)' test/run
+
+.PHONY: so
+so: need-go $(NOLUA) ## build the module, build/net/server_go.so
+	@mkdir -p $(BUILD)/link $(BUILD)/net
+	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed" \
+	$(GO) build -buildmode=c-shared -buildvcs=false -trimpath -tags $(tags) \
+		-ldflags "-s -w -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
+		-o $(BUILD)/link/server_go.so .
+	@# Moved, never written over: a Prosody that runs from the old file keeps it.
+	@mv -f $(BUILD)/link/server_go.so $(SO)
+	@echo $(LUA_VERSION) >$(BUILD)/link/lua-version
+
+.PHONY: so-all
+so-all: ## build for each Lua, build/lua5.1/net/server_go.so ... build/luajit/...
+	@for version in 5.4 5.3 5.2 5.1 luajit; do \
+		$(MAKE) --no-print-directory so LUA_VERSION=$$version \
+			BUILD=build/lua$${version#lua} || exit; done
+
+# golua links its Lua by name, but a module must use the Lua that loads it. So
+# the linker finds these empty libraries before the real ones.
+$(NOLUA):
+	@mkdir -p $@.new
+	@for lib in lua5.1 lua5.2 lua5.3 lua5.4 luajit-5.1; do \
+		echo '/* empty: the Lua that loads the module has it all */' >$@.new/lib$$lib.so || exit; done
+	@mv -T $@.new $@
+
+.PHONY: need-go
+need-go:
+	@command -v $(GO) >/dev/null || \
+		{ echo 'no go command in PATH: Go 1.26 or newer is needed, https://go.dev/dl/' >&2; exit 1; }
+
+# install takes a module that is up to date as it is: `sudo make install` must
+# not need root to have Go.
+$(SO): $(filter-out %_test.go,$(wildcard *.go *.c *.h */*.go include/*)) go.mod go.sum server_go.map Makefile
+	@$(MAKE) --no-print-directory so
+ifneq ($(LUA_VERSION),$(shell cat $(BUILD)/link/lua-version 2>/dev/null))
+.PHONY: $(SO)
+endif
+
+.PHONY: install
+install: $(SO) ## put the module where that Lua's require finds it
+	install -d '$(DESTDIR)$(cmoddir)'
+	install -m 644 $(SO) '$(DESTDIR)$(cmoddir)/server_go.so'
+
+.PHONY: uninstall
+uninstall: ## take it away again
+	rm -f '$(DESTDIR)$(cmoddir)/server_go.so'
+	@rmdir '$(DESTDIR)$(cmoddir)' 2>/dev/null || true # Lua's own folders stay
+
+.PHONY: env
+env: need-go ## print what go commands by hand need: eval "$$(make -s env)"
+	@echo 'export CGO_ENABLED=1'
+	@echo 'export CGO_CFLAGS="$(cgo_cflags)"'
+	@echo 'export GOFLAGS="$${GOFLAGS-} -buildvcs=false -tags=$(tags)"'
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,131 @@
+/*
+ * The Lua side's own declarations, file by file. The boundary to Go is
+ * include/server_go.h.
+ *
+ * Every lua_CFunction of the module is a closure whose first upvalue is the
+ * backend, a userdata; there is no global state beside the fork flag.
+ */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#include "server_go.h"
+
+enum kind { CONNECTION = 1, SERVER, WATCH };
+
+/*
+ * What C knows of a live connection, server or watch. Its Lua table holds the
+ * handle at [1] and is kept alive by the table `objects`, at the index of
+ * the handle.
+ */
+struct object {
+	uint64_t handle;
+	uint64_t written; /* bytes ever written */
+	uint64_t sent;    /* of these, known to have reached the kernel */
+	int fd;
+	enum kind kind;
+	uint32_t flags;  /* WATCH: as in sgo_watch */
+	bool connected;  /* onconnect was called */
+	bool accepted;
+	bool datagram;
+	bool paused;
+	bool held;       /* pause_writes is in force */
+	bool closing;    /* close() was called, the output is being sent */
+	bool ended;      /* ondisconnect was or is being called */
+	bool dirty;      /* in backend.dirty */
+};
+
+/* A growing byte array. */
+struct buffer {
+	char *data;
+	size_t used, size;
+};
+
+struct backend {
+	uint32_t io; /* number of the I/O side, 0 when closed */
+	struct sgo_settings settings;
+	bool prosody13;
+
+	struct object **objects; /* by handle index - 1 */
+	size_t nobjects, live;
+	struct buffer commands;
+	struct buffer dirty; /* handles of the connections written to */
+	size_t last_write;   /* offset + 1 of the last record if it is a write */
+
+	struct sgo_event *events;
+	int nevents, next_event;
+
+	bool quitting;
+	double close_again, deadline; /* monotonic seconds */
+	uint64_t id_state;
+
+	/* registry references */
+	int objects_ref, timers_ref, params_ref, signals_ref;
+	int metatable_ref, socket_metatable_ref;
+	int logger_ref, log_ref, traceback_ref;
+};
+
+/* module.c */
+struct backend *backend(lua_State *L);
+void set_functions(lua_State *L, const luaL_Reg *functions);
+int fail(lua_State *L, const char *message);
+double wall_clock(void);
+double monotonic_clock(void);
+
+/* commands.c: the log of commands for the I/O side */
+void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);
+void command_number(struct backend *b, const struct object *o, enum sgo_command_kind kind, double value);
+void command_release(struct backend *b, uint64_t handle);
+bool command_write(struct backend *b, struct object *o, const char *data, size_t length);
+void mark_dirty(struct backend *b, struct object *o);
+void flush_commands(struct backend *b);
+void commands_applied(struct backend *b);
+bool buffer_append(struct buffer *, const void *data, size_t length);
+void buffer_free(struct buffer *);
+
+/* object.c: connections, servers and watches as Lua sees them */
+struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from);
+struct object *find_object(const struct backend *b, uint64_t handle);
+struct object *check_object(lua_State *L, const struct backend *b, int arg);
+bool push_object(lua_State *L, const struct backend *b, const struct object *o);
+void end_connection(lua_State *L, struct backend *b, int index, struct object *o, const char *reason);
+void destroy_object(lua_State *L, struct backend *b, int index, struct object *o);
+void close_object(lua_State *L, struct backend *b, int index, struct object *o);
+void set_names(lua_State *L, struct backend *b, int index, const struct object *o);
+void set_id(lua_State *L, struct backend *b, int index, const char *prefix);
+int object_tostring(lua_State *L);
+int foreign_fd(lua_State *L, int arg);
+void check_listeners(lua_State *L, int arg);
+int read_mode(lua_State *L, int arg, int index);
+int check_port(lua_State *L, int arg);
+
+/* callback.c: the way into Lua */
+void call_listener(lua_State *L, struct backend *b, const char *name, int nargs);
+bool call_protected(lua_State *L, struct backend *b, int nargs, int nresults);
+void log_object(lua_State *L, int index, const char *level, const char *format, int nargs);
+void log_backend(lua_State *L, struct backend *b, const char *level, const char *format, int nargs);
+void push_logger(lua_State *L, struct backend *b, const char *name);
+
+/* one file for each group of functions */
+extern const luaL_Reg connection_methods[];
+extern const luaL_Reg socket_methods[];
+extern const luaL_Reg open_functions[];
+extern const luaL_Reg watch_functions[];
+extern const luaL_Reg timer_functions[];
+extern const luaL_Reg loop_functions[];
+int api_set_config(lua_State *L);
+int api_hook_signal(lua_State *L);
+void run_timers(lua_State *L, struct backend *b);
+void call_signal_handler(lua_State *L, struct backend *b, int number);
+void push_socket(lua_State *L, struct backend *b, uint64_t handle);
+
+#define TLS_UNSUPPORTED "TLS is not supported by net.server_go yet"
+
+#ifndef LUA_OK
+#define LUA_OK 0
+#endif
+
+#endif

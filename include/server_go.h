@@ -1,0 +1,159 @@
+/*
+ * The boundary between C and Go: what one side may ask of the other.
+ *
+ * The Lua side is C: every lua_CFunction, every call into Lua. The I/O side
+ * is Go (package loop). C calls the sgo_ functions of export.go, whose
+ * prototypes are in _cgo_export.h, and never the other way round: no Go
+ * frame is on the stack when Lua runs, so a Lua error may pass freely.
+ *
+ * All functions are to be called on the thread that runs Lua, and none may
+ * be called in a forked child. None raises a Lua error, none keeps a pointer
+ * beyond the call unless it says so. A panic in Go is caught and answered as
+ * a failure whose text is in the struct sgo_error.
+ *
+ *   uint32_t sgo_open(struct sgo_error *)
+ *       A new I/O side with default settings. Returns its number, 0 on error.
+ *   void sgo_close(uint32_t io)
+ *       Closes every descriptor that it owns. The number is dead afterwards;
+ *       every function answers for a dead number as for a closed handle.
+ *   int sgo_configure(uint32_t io, lua_State *, int index,
+ *                     struct sgo_settings *, struct sgo_error *)
+ *       Reads network_settings from the table at index (raw access only),
+ *       applies it and fills in the part that C needs. Returns 0, or -1 if
+ *       some key was unusable: the others are applied all the same.
+ *
+ *   int sgo_step(uint32_t io, const char *commands, size_t length,
+ *                int64_t max_wait_ns, struct sgo_event **events,
+ *                struct sgo_error *)
+ *       Applies the commands, sends what they wrote, waits (negative: for
+ *       ever) and sets *events to the batch of what happened. Returns their
+ *       number, or -1. The batch and all it points to belong to Go and are
+ *       valid until the next sgo_step. C sets `refused` in a data event that
+ *       it will not deliver now; the rest counts as taken by the next step.
+ *   void sgo_flush(uint32_t io, const char *commands, size_t length)
+ *       Applies the commands and sends what they wrote, without waiting and
+ *       without an end to the present batch.
+ *
+ *   int sgo_listen(io, host, length, port, read_mode, struct sgo_object *, error)
+ *   int sgo_serve(io, fd, read_mode, object, error)     accept on fd
+ *   int sgo_dial(io, host, length, port, type, length, read_mode, object, error)
+ *   int sgo_adopt(io, fd, read_mode, object, error)     use the socket fd
+ *   int sgo_watch(io, fd, flags, object, error)         only poll fd
+ *       New listeners, connections and watches. Returns 0 and fills in the
+ *       object, or -1. fd stays the caller's: serve and adopt duplicate it.
+ *       sgo_watch may fill in the object and still fail: then the handle is
+ *       good and fd cannot be polled.
+ *   void sgo_release(uint32_t io, uint64_t handle)
+ *       Closes the object at once and frees its handle, like the command
+ *       SGO_RELEASE, but before it returns.
+ *   void sgo_names(uint32_t io, uint64_t handle, struct sgo_names *)
+ *       Both ends of a connection.
+ *   uint64_t sgo_sent(uint32_t io, uint64_t handle)
+ *       How many bytes of what was ever written the kernel has taken.
+ *   int sgo_setoption(io, handle, name, length, int value, error)
+ *       Returns 0 or -1. Names are LuaSocket's; "linger" takes seconds,
+ *       negative for off.
+ *   int sgo_hook_signal(io, int number, int on, error)
+ *       Delivers the signal as events, or gives it back. Returns 0 or -1.
+ *
+ *   uint64_t sgo_timer_add(io, double delay)            0: too many
+ *   int sgo_timer_stop(io, id)                          1 if there was one
+ *   void sgo_timer_reschedule(io, id, double delay)
+ *   void sgo_timer_tick(io)                             starts a run
+ *   uint64_t sgo_timer_pop(io)                          next expired, or 0
+ *   int sgo_timer_repeat(io, id, double delay)          0 if it was stopped
+ *       A popped timer is to be repeated or stopped after it has run.
+ *   uint64_t sgo_count(uint32_t io)                     handles in use
+ */
+#ifndef SERVER_GO_H
+#define SERVER_GO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sgo_error {
+	char text[256];
+};
+
+/* Commands: see package loop, command.go, for what each does. */
+enum sgo_command_kind {
+	SGO_WRITE = 1,
+	SGO_PAUSE,
+	SGO_RESUME,
+	SGO_WATCH_READ,
+	SGO_WATCH_WRITE,
+	SGO_HOLD_WRITES,
+	SGO_RELEASE_WRITES,
+	SGO_READ_MODE,
+	SGO_LIMIT,
+	SGO_PAUSE_FOR,
+	SGO_READ_DEADLINE,
+	SGO_WRITE_DEADLINE,
+	SGO_WATCH_FLAGS,
+	SGO_FINISH,
+	SGO_RELEASE,
+};
+
+/* One record of the command log; the payload follows it, padded to 8 bytes. */
+struct sgo_command {
+	uint64_t handle;
+	uint32_t kind;
+	uint32_t length;
+};
+
+/* Events: see package loop, event.go. */
+enum sgo_event_kind {
+	SGO_ACCEPTED = 1,
+	SGO_ACCEPT_FAILED,
+	SGO_CONNECTED,
+	SGO_DATA,
+	SGO_DRAINED,
+	SGO_READ_TIMEOUT,
+	SGO_CLOSED,
+	SGO_READY,
+	SGO_SIGNAL,
+};
+
+struct sgo_event {
+	uint64_t handle;
+	uint64_t listener;
+	const char *bytes;
+	size_t length;
+	int32_t kind;
+	int32_t value;
+	int32_t fd;
+	uint8_t flag;
+	uint8_t refused; /* set by C */
+};
+
+struct sgo_object {
+	uint64_t handle;
+	int32_t fd;
+	uint8_t datagram;
+};
+
+struct sgo_name {
+	int known;
+	int port;
+	char host[112];
+};
+
+struct sgo_names {
+	struct sgo_name peer, local;
+};
+
+/* Read modes beside a size in bytes; 0 stands for the setting read_size. */
+enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };
+
+/* The settings that the Lua side acts on. */
+struct sgo_settings {
+	double read_timeout;
+	double shutdown_deadline;   /* seconds, negative: none */
+	double max_send_buffer;     /* bytes, 0: no limit */
+	double accept_retry_interval;
+	int verbose;
+	int protect_listeners;
+	int fatal_errors;
+};
+
+#endif

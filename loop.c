@@ -1,0 +1,351 @@
+/* loop(), and what each event means for Lua. */
+#include <math.h>
+#include <string.h>
+
+#include "backend.h"
+#include "_cgo_export.h"
+
+/* The connection was found usable: names are known, onconnect is due. */
+static void deliver_connected(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	o->connected = true;
+	set_names(L, b, index, o);
+	lua_pushvalue(L, index);
+	log_object(L, index, "debug", "Connected (%s)", 1);
+	lua_pushvalue(L, index);
+	call_listener(L, b, "onconnect", 0);
+	lua_pop(L, 1);
+}
+
+static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_event *ev)
+{
+	static const char *const inherited[] = {"listeners", "read_size", "tls_ctx", "tls_direct"};
+	struct object *server = find_object(b, ev->listener);
+	if (!push_object(L, b, server)) {
+		command_release(b, ev->handle);
+		return;
+	}
+	struct sgo_object opened = {.handle = ev->handle, .fd = ev->fd};
+	int server_index = lua_gettop(L);
+	struct object *o = new_object(L, b, CONNECTION, &opened);
+	int index = lua_gettop(L);
+	o->accepted = true;
+	for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+		lua_getfield(L, server_index, inherited[i]);
+		lua_setfield(L, index, inherited[i]);
+	}
+	lua_pushvalue(L, server_index);
+	lua_setfield(L, index, "_server");
+	push_socket(L, b, ev->handle);
+	lua_setfield(L, index, "conn");
+	set_id(L, b, index, "conn");
+	set_names(L, b, index, o);
+	lua_pushvalue(L, index);
+	lua_pushvalue(L, server_index);
+	log_object(L, index, "debug", "New connection %s on server %s", 2);
+	deliver_connected(L, b, index, o);
+}
+
+static void deliver_accept_failed(lua_State *L, struct backend *b, int index, const struct sgo_event *ev)
+{
+	lua_pushlstring(L, ev->bytes, ev->length);
+	lua_pushinteger(L, (lua_Integer)b->settings.accept_retry_interval);
+	log_object(L, index, "debug", "Error accepting new client: %s, server will be paused for %ds", 2);
+}
+
+/*
+ * Calls the method that was assigned to the connection under the listener's
+ * name (link does that), else the listener. At the top: the connection and
+ * nargs arguments; pops them.
+ */
+static void call_method_or_listener(lua_State *L, struct backend *b, const char *name, int nargs)
+{
+	int index = lua_gettop(L) - nargs;
+	lua_pushstring(L, name);
+	lua_rawget(L, index);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		call_listener(L, b, name, nargs);
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, index);
+	lua_insert(L, index);
+	lua_insert(L, index + 1);
+	if (!call_protected(L, b, nargs + 1, 0)) {
+		lua_pushstring(L, name);
+		lua_insert(L, -2);
+		log_object(L, index, "error", "Error calling %s: %s", 2);
+	}
+	lua_settop(L, index - 1);
+}
+
+static void deliver_data(lua_State *L, struct backend *b, int index, struct object *o, struct sgo_event *ev)
+{
+	if (o->closing || o->ended)
+		return;
+	if (o->paused) {
+		ev->refused = 1; /* it will come again after resume() */
+		return;
+	}
+	lua_pushvalue(L, index);
+	lua_pushlstring(L, ev->bytes, ev->length);
+	call_method_or_listener(L, b, "onincoming", 1);
+}
+
+static void deliver_drained(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	if (o->closing || o->ended || o->held)
+		return;
+	lua_pushvalue(L, index);
+	call_method_or_listener(L, b, "ondrain", 0);
+}
+
+static void deliver_read_timeout(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	uint64_t handle = o->handle;
+	if (o->closing || o->ended || o->paused)
+		return;
+	lua_pushvalue(L, index);
+	call_listener(L, b, "onreadtimeout", 0);
+	bool stay = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	o = find_object(b, handle);
+	if (o == NULL || o->closing || o->ended)
+		return;
+	if (stay) {
+		command_number(b, o, SGO_READ_DEADLINE, NAN);
+	} else {
+		log_object(L, index, "debug", "Read timeout not handled, disconnecting", 0);
+		end_connection(L, b, index, o, "read timeout");
+	}
+}
+
+static void deliver_closed(lua_State *L, struct backend *b, int index, struct object *o, const struct sgo_event *ev)
+{
+	char reason[256];
+	size_t n = ev->length < sizeof reason ? ev->length : sizeof reason - 1;
+	memcpy(reason, ev->bytes, n);
+	reason[n] = 0;
+	if (n == 0) {
+		log_object(L, index, "debug", "Closing now", 0);
+		end_connection(L, b, index, o, NULL);
+	} else if (ev->flag) {
+		log_object(L, index, "debug", "Connection closed by remote", 0);
+		end_connection(L, b, index, o, b->prosody13 ? reason : NULL);
+	} else {
+		end_connection(L, b, index, o, reason);
+	}
+}
+
+/* Calls onreadable or onwritable of a watch. Not protected: see callback.c. */
+static void call_watch(lua_State *L, struct backend *b, int index, uint64_t handle, const char *callback)
+{
+	if (find_object(b, handle) == NULL)
+		return; /* closed by the other callback */
+	lua_getfield(L, index, callback);
+	if (lua_toboolean(L, -1)) {
+		lua_pushvalue(L, index);
+		lua_call(L, 1, 0);
+	} else {
+		lua_pop(L, 1);
+	}
+}
+
+static void deliver_ready(lua_State *L, struct backend *b, int index, const struct object *o, const struct sgo_event *ev)
+{
+	uint32_t value = (uint32_t)ev->value & o->flags;
+	uint64_t handle = o->handle;
+	if (value & 1)
+		call_watch(L, b, index, handle, "onreadable");
+	if (value & 2)
+		call_watch(L, b, index, handle, "onwritable");
+}
+
+static void deliver(lua_State *L, struct backend *b, struct sgo_event *ev)
+{
+	if (ev->kind == SGO_ACCEPTED) {
+		deliver_accepted(L, b, ev);
+		return;
+	}
+	if (ev->kind == SGO_SIGNAL) {
+		call_signal_handler(L, b, ev->value);
+		return;
+	}
+	struct object *o = find_object(b, ev->handle);
+	if (!push_object(L, b, o))
+		return; /* closed by Lua while the event was on its way */
+	int index = lua_gettop(L);
+	switch ((enum sgo_event_kind)ev->kind) {
+	case SGO_ACCEPT_FAILED:
+		deliver_accept_failed(L, b, index, ev);
+		break;
+	case SGO_CONNECTED:
+		if (o->closing || o->ended)
+			break;
+		deliver_connected(L, b, index, o);
+		o = find_object(b, ev->handle);
+		if (o && !o->closing && !ev->flag)
+			command_write(b, o, "", 0); /* for onpredrain and ondrain, as in the reference */
+		break;
+	case SGO_DATA:
+		deliver_data(L, b, index, o, ev);
+		break;
+	case SGO_DRAINED:
+		deliver_drained(L, b, index, o);
+		break;
+	case SGO_READ_TIMEOUT:
+		deliver_read_timeout(L, b, index, o);
+		break;
+	case SGO_CLOSED:
+		deliver_closed(L, b, index, o, ev);
+		break;
+	case SGO_READY:
+		deliver_ready(L, b, index, o, ev);
+		break;
+	case SGO_ACCEPTED:
+	case SGO_SIGNAL:
+		break;
+	}
+}
+
+/*
+ * Delivers the rest of the batch. An error may leave in the midst of it; the
+ * next call of loop() goes on behind the event that raised.
+ */
+static void deliver_batch(lua_State *L, struct backend *b)
+{
+	int top = lua_gettop(L);
+	while (b->next_event < b->nevents) {
+		deliver(L, b, &b->events[b->next_event++]);
+		lua_settop(L, top);
+	}
+}
+
+/* Tells the listeners that their output is about to be sent; they may add to it. */
+static void call_predrain(lua_State *L, struct backend *b)
+{
+	int top = lua_gettop(L);
+	for (size_t at = 0; at < b->dirty.used; at += sizeof(uint64_t)) {
+		uint64_t handle;
+		memcpy(&handle, b->dirty.data + at, sizeof handle);
+		struct object *o = find_object(b, handle);
+		if (o == NULL)
+			continue;
+		if (o->connected && !o->held && !o->ended && push_object(L, b, o)) {
+			call_listener(L, b, "onpredrain", 0);
+			lua_settop(L, top);
+			o = find_object(b, handle);
+		}
+		if (o)
+			o->dirty = false;
+	}
+	b->dirty.used = 0;
+}
+
+/* Has the I/O side work and wait, at most until `until` (monotonic seconds; 0: no limit). */
+static void step(lua_State *L, struct backend *b, double until)
+{
+	struct sgo_error err;
+	int64_t wait = -1;
+	if (until != 0) {
+		double seconds = until - monotonic_clock();
+		wait = seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
+	}
+	b->next_event = b->nevents = 0;
+	int n = sgo_step(b->io, b->commands.data, b->commands.used, wait, &b->events, &err);
+	commands_applied(b);
+	if (n < 0) {
+		lua_pushstring(L, err.text);
+		log_backend(L, b, "error", "I/O error: %s", 1);
+		return;
+	}
+	b->nevents = n;
+}
+
+/* Closes, or destroys, everything. */
+static void close_all(lua_State *L, struct backend *b, bool destroy)
+{
+	int top = lua_gettop(L);
+	for (size_t i = 0; i < b->nobjects; i++) {
+		struct object *o = b->objects[i];
+		if (!push_object(L, b, o))
+			continue;
+		if (destroy) {
+			destroy_object(L, b, top + 1, o);
+		} else {
+			lua_getfield(L, top + 1, "close");
+			lua_pushvalue(L, top + 1);
+			if (!call_protected(L, b, 1, 0))
+				log_object(L, top + 1, "error", "Error calling close: %s", 1);
+		}
+		lua_settop(L, top);
+	}
+}
+
+static int api_closeall(lua_State *L)
+{
+	close_all(L, backend(L), false);
+	return 0;
+}
+
+/* setquitting(true) ends loop() when everything is closed; nil or false takes it back. */
+static int api_setquitting(lua_State *L)
+{
+	struct backend *b = backend(L);
+	b->quitting = lua_toboolean(L, 1);
+	if (b->quitting) {
+		double now = monotonic_clock(), most = b->settings.shutdown_deadline;
+		b->close_again = now + 1;
+		b->deadline = most >= 0 ? now + most : HUGE_VAL;
+		close_all(L, b, false);
+	}
+	return 0;
+}
+
+/* What is late in closing is asked again each second, and ended at the deadline. */
+static void go_on_quitting(lua_State *L, struct backend *b)
+{
+	double now = monotonic_clock();
+	if (now >= b->deadline) {
+		close_all(L, b, true);
+	} else if (now >= b->close_again) {
+		b->close_again = now + 1;
+		close_all(L, b, false);
+	}
+}
+
+/*
+ * loop(once) → "quitting" after setquitting(true), else nil. With once it
+ * runs expired timers, waits for events and delivers them, one time.
+ */
+static int api_loop(lua_State *L)
+{
+	struct backend *b = backend(L);
+	bool once = lua_toboolean(L, 1);
+	lua_settop(L, 0);
+	luaL_checkstack(L, 32, "loop");
+	do {
+		deliver_batch(L, b); /* what an error left */
+		run_timers(L, b);
+		if (b->quitting)
+			go_on_quitting(L, b);
+		call_predrain(L, b);
+		bool done = b->quitting && b->live == 0;
+		double until = done ? monotonic_clock() : b->quitting ? b->close_again : 0;
+		step(L, b, until);
+		deliver_batch(L, b);
+	} while (!once && !(b->quitting && b->live == 0));
+	if (!b->quitting)
+		return 0;
+	flush_commands(b); /* closes what the last callbacks released */
+	lua_pushliteral(L, "quitting");
+	return 1;
+}
+
+const luaL_Reg loop_functions[] = {
+	{"closeall", api_closeall},
+	{"loop", api_loop},
+	{"setquitting", api_setquitting},
+	{NULL, NULL}
+};

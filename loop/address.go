@@ -1,0 +1,156 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// resolveTimeout bounds the lookup of a name given to Listen or Dial, which
+// happens in the calling thread, as in LuaSocket.
+const resolveTimeout = 5 * time.Second
+
+// resolve returns the addresses of host: a literal address, or a name.
+// family (unix.AF_*) picks one kind, AF_UNSPEC allows both.
+func resolve(host string, family int) ([]netip.Addr, error) {
+	if strings.IndexByte(host, 0) >= 0 || host == "" {
+		return nil, errUnresolved
+	}
+	network := map[int]string{unix.AF_INET: "ip4", unix.AF_INET6: "ip6"}[family]
+	if network == "" {
+		network = "ip"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if network == "ip" || (network == "ip6") == ip.Is6() {
+			return []netip.Addr{ip}, nil
+		}
+		return nil, errUnresolved
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
+	if err != nil || len(ips) == 0 {
+		return nil, errUnresolved
+	}
+	for i, ip := range ips {
+		ips[i] = ip.Unmap()
+	}
+	return ips, nil
+}
+
+func familyOf(ip netip.Addr) int {
+	if ip.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func sockaddr(ip netip.Addr, port int) (unix.Sockaddr, error) {
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: port, Addr: ip.As4()}, nil
+	}
+	sa := &unix.SockaddrInet6{Port: port, Addr: ip.As16()}
+	if zone := ip.Zone(); zone != "" {
+		index, err := strconv.Atoi(zone)
+		if err != nil {
+			iface, err := net.InterfaceByName(zone)
+			if err != nil {
+				return nil, errUnresolved
+			}
+			index = iface.Index
+		}
+		sa.ZoneId = uint32(index)
+	}
+	return sa, nil
+}
+
+// Name is one end of a connection as Prosody shows it: an address without
+// port, or the path of a unix socket ("" for one that has none).
+type Name struct {
+	Host  string
+	Port  int
+	Known bool
+}
+
+func nameOf(sa unix.Sockaddr) Name {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return Name{netip.AddrFrom4(sa.Addr).String(), sa.Port, true}
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			zone := strconv.Itoa(int(sa.ZoneId))
+			if iface, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
+				zone = iface.Name
+			}
+			ip = ip.WithZone(zone)
+		}
+		return Name{ip.String(), sa.Port, true}
+	case *unix.SockaddrUnix:
+		return Name{sa.Name, 0, true}
+	}
+	return Name{}
+}
+
+// Names returns both ends of the connection h, or the one of a listener. The
+// peer of a unix socket is not known, as in LuaSocket.
+func (l *Loop) Names(h Handle) (peer, local Name) {
+	fd := l.FD(h)
+	if fd < 0 {
+		return
+	}
+	if sa, err := unix.Getsockname(fd); err == nil {
+		local = nameOf(sa)
+		if _, isUnix := sa.(*unix.SockaddrUnix); isUnix {
+			return
+		}
+	}
+	if sa, err := unix.Getpeername(fd); err == nil {
+		peer = nameOf(sa)
+	}
+	return
+}
+
+func checkPort(port int) error {
+	if port < 0 || port > 65535 {
+		return errPortRange
+	}
+	return nil
+}
+
+// openSocket returns a non-blocking socket for ip.
+func openSocket(ip netip.Addr, kind int) (int, error) {
+	fd, err := unix.Socket(familyOf(ip), kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, &Error{err}
+	}
+	return fd, nil
+}
+
+// own duplicates fd, which stays its owner's, and makes it non-blocking.
+// Both share the open socket, so the owner sees that too: LuaSocket's are
+// non-blocking in any case.
+func own(fd int) (int, error) {
+	if fd < 0 {
+		return -1, errBadFD
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		if err = unix.SetNonblock(dup, true); err != nil {
+			closeFD(dup)
+		}
+	}
+	if errors.Is(err, unix.EBADF) {
+		return -1, errBadFD
+	}
+	if err != nil {
+		return -1, &Error{err}
+	}
+	return dup, nil
+}

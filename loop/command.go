@@ -1,0 +1,112 @@
+package loop
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// A command goes down to the loop as a record: handle (8 bytes), kind (4),
+// length of the payload (4), payload, padding to a multiple of 8. The payload
+// is the bytes of a write, one float64, or nothing. The numbers are those of
+// enum sgo_command_kind.
+const (
+	cmdWrite         = iota + 1 // bytes; none provokes a Drained
+	cmdPause                    // stop delivering, no read timeout
+	cmdResume                   // deliver again, read timeout restarts
+	cmdWatchRead                // 0 or 1: like pause and resume, timeouts untouched
+	cmdWatchWrite               // 0 or 1: wait for the connection to be writable
+	cmdHoldWrites               // keep what is written
+	cmdReleaseWrites            // send what was kept
+	cmdReadMode                 // a size in bytes, ReadAny or ReadLines
+	cmdLimit                    // bytes per second, 0 for none
+	cmdPauseFor                 // seconds
+	cmdReadDeadline             // seconds; negative for none, NaN for the setting
+	cmdWriteDeadline            // the same
+	cmdWatchFlags               // of a watch: bit 0 readable, bit 1 writable
+	cmdFinish                   // close when all is sent, then Closed
+	cmdRelease                  // the Lua side forgets the handle: close it now
+)
+
+const recordHeader = 16
+
+// apply executes the records of log, in order.
+func (l *Loop) apply(log []byte) {
+	for len(log) >= recordHeader {
+		h := Handle(binary.NativeEndian.Uint64(log))
+		kind := binary.NativeEndian.Uint32(log[8:])
+		size := int(binary.NativeEndian.Uint32(log[12:]))
+		l.command(h, kind, log[recordHeader:recordHeader+size])
+		log = log[recordHeader+(size+7)&^7:]
+	}
+}
+
+// command executes one record. A handle that is no longer there is no error:
+// its object ended while the record was on the way.
+func (l *Loop) command(h Handle, kind uint32, payload []byte) {
+	o, ok := l.objects.get(h)
+	if !ok {
+		return
+	}
+	if kind == cmdRelease {
+		l.Release(h)
+		return
+	}
+	switch o := o.(type) {
+	case *conn:
+		o.command(kind, payload)
+	case *listener:
+		if kind == cmdPauseFor {
+			o.pauseFor(number(payload))
+		}
+	case *watch:
+		if kind == cmdWatchFlags {
+			_ = o.setFlags(uint32(number(payload))) // a closed descriptor is its owner's affair
+		}
+	}
+}
+
+func number(payload []byte) float64 {
+	return math.Float64frombits(binary.NativeEndian.Uint64(payload))
+}
+
+func (c *conn) command(kind uint32, payload []byte) {
+	if kind == cmdWrite {
+		c.write(payload)
+		return
+	}
+	var value float64
+	if len(payload) == 8 {
+		value = number(payload)
+	}
+	switch kind {
+	case cmdPause:
+		c.paused = true
+		c.readDeadline = 0
+	case cmdResume:
+		c.paused = false
+		c.setReadDeadline(math.NaN())
+	case cmdWatchRead:
+		c.paused = value == 0
+	case cmdWatchWrite:
+		c.wantWrite = value != 0
+	case cmdHoldWrites:
+		c.held = true
+		c.writeDeadline = 0
+	case cmdReleaseWrites:
+		c.held = false
+		c.markDirty()
+	case cmdReadMode:
+		c.mode = readMode(value)
+	case cmdLimit:
+		c.limit = value
+	case cmdPauseFor:
+		c.pauseFor(value)
+	case cmdReadDeadline:
+		c.setReadDeadline(value)
+	case cmdWriteDeadline:
+		c.setWriteDeadline(value)
+	case cmdFinish:
+		c.finish()
+	}
+	c.update()
+}

@@ -1,0 +1,549 @@
+package loop
+
+import (
+	"bytes"
+	"math"
+
+	"golang.org/x/sys/unix"
+)
+
+// readMode says how received bytes are cut: a positive number is the most
+// bytes at once, zero the setting read_size.
+type readMode int
+
+const (
+	ReadAny   readMode = -1 // "*a": whatever there is
+	ReadLines readMode = -2 // "*l": lines without their ends
+)
+
+// readAnySize bounds one delivery with ReadAny.
+const readAnySize = 64 << 10
+
+// limitGrain is the shortest pause, in ns, that a rate limit imposes: the
+// reference's min_wait.
+const limitGrain = 1_000_000
+
+type connState uint8
+
+const (
+	// stateConnecting: the socket has not been writable yet.
+	stateConnecting connState = iota
+	stateOpen
+	// statePeerClosed: the stream has ended; the rest of the output is sent.
+	statePeerClosed
+	// stateClosed: no descriptor; the handle waits for its release.
+	stateClosed
+)
+
+// conn is a connection: accepted, dialled, or a duplicate of a socket that
+// somebody else made.
+type conn struct {
+	registration
+	alarm
+	loop     *Loop
+	state    connState
+	datagram bool
+
+	finishing bool // the Lua side has closed; the rest of the output is sent
+	paused    bool
+	held      bool // output is kept
+	wantWrite bool // connecting: wait to be writable
+	dirty     bool // in loop.dirty
+	resuming  bool // in loop.resumed
+	mode      readMode
+
+	// pending was received and not yet taken by the Lua side; it includes
+	// what an event in flight shows of it. Nil when all was taken.
+	pending []byte
+	limit   float64 // bytes per second
+
+	// Output: direct is in the log of the present step, out[sentOut:] is
+	// ours. At most one is non-empty; direct never outlives the step.
+	direct  []byte
+	out     []byte
+	sentOut int
+	sent    uint64
+
+	// ns on the loop's clock, 0 for none.
+	readDeadline  int64
+	writeDeadline int64
+	pausedUntil   int64
+}
+
+// newConn enters fd, which it owns, into the table and into epoll. It closes
+// fd on error.
+func (l *Loop) newConn(fd int, state connState, mode readMode, datagram bool) (*conn, error) {
+	c := &conn{loop: l, state: state, mode: mode, datagram: datagram, wantWrite: true}
+	c.alarm.owner = c
+	c.fd = fd
+	if c.handle = l.objects.insert(c); c.handle == 0 {
+		closeFD(fd)
+		return nil, unix.EMFILE
+	}
+	if err := c.register(); err != nil {
+		closeFD(fd)
+		l.objects.remove(c.handle)
+		return nil, err
+	}
+	l.now = l.clock()
+	if state == stateConnecting {
+		c.setWriteDeadline(l.settings.ConnectTimeout)
+	} else {
+		c.setReadDeadline(math.NaN())
+	}
+	c.armAlarm()
+	return c, nil
+}
+
+// Opened is what the Lua side learns of a new object. FD is for show: it
+// stays the loop's.
+type Opened struct {
+	Handle   Handle
+	FD       int
+	Datagram bool
+}
+
+func (c *conn) opening() Opened { return Opened{c.handle, c.fd, c.datagram} }
+
+// canRead reports whether the Lua side will take data.
+func (c *conn) canRead() bool {
+	return (c.state == stateOpen || c.datagram && c.state == stateConnecting) &&
+		!c.finishing && c.pending == nil && c.mayDeliver()
+}
+
+func (c *conn) mayDeliver() bool { return !c.paused && c.pausedUntil == 0 }
+
+// register asks epoll for what the connection waits for.
+func (c *conn) register() error {
+	var interest uint32
+	switch {
+	case c.canRead():
+		interest = readable
+	case c.state == stateOpen && !c.finishing:
+		// Most pauses end before more data comes: ready drops IN when it does.
+		interest = c.interest & readable
+		if !c.added && !c.outputWaits() {
+			return nil // left because the socket is broken
+		}
+	}
+	if c.outputWaits() {
+		interest |= writable
+	}
+	return c.want(c.loop.poller, interest)
+}
+
+func (c *conn) outputWaits() bool {
+	if c.state == stateConnecting {
+		return c.wantWrite
+	}
+	return len(c.out) > 0 && !c.held
+}
+
+// update is called after anything that changes what the connection waits for.
+func (c *conn) update() {
+	if c.state == stateClosed {
+		return
+	}
+	if c.pending != nil && c.mayDeliver() && !c.resuming {
+		c.resuming = true
+		c.loop.resumed = append(c.loop.resumed, c)
+	}
+	if err := c.register(); err != nil {
+		c.end(reason(err), false)
+		return
+	}
+	c.armAlarm()
+}
+
+func (c *conn) ready(events uint32) {
+	if c.state == stateConnecting && events&(writable|broken) != 0 {
+		c.connectFinished()
+		return
+	}
+	if events&writable != 0 || events&broken != 0 && len(c.out) > 0 {
+		c.flush()
+	}
+	if events&(readable|broken) == 0 || c.state == stateClosed {
+		return
+	}
+	if c.canRead() {
+		c.read()
+	} else if events&broken != 0 {
+		c.leave(c.loop.poller)
+	} else if err := c.want(c.loop.poller, c.interest&^readable); err != nil {
+		c.end(reason(err), false)
+	}
+}
+
+func (c *conn) connectFinished() {
+	errno, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		err = unix.Errno(errno)
+	}
+	if err != nil {
+		c.end(reason(err), false)
+		return
+	}
+	c.writeDeadline = 0
+	if c.finishing {
+		c.state = stateOpen
+		c.flush()
+		return
+	}
+	c.opened(false)
+	c.markDirty() // what was written meanwhile
+	c.update()
+}
+
+func (c *conn) opened(byData bool) {
+	c.state = stateOpen
+	if !c.paused {
+		c.setReadDeadline(math.NaN())
+	}
+	c.loop.emit(Event{Kind: Connected, Handle: c.handle, Flag: byData})
+}
+
+// readSize is how many bytes may be read and delivered at once.
+func (c *conn) readSize() int {
+	size := int(c.mode)
+	switch {
+	case c.datagram:
+		size = readAnySize // a datagram is never cut
+	case c.mode == 0:
+		size = c.loop.settings.ReadSize
+	case c.mode == ReadAny:
+		size = readAnySize
+	case c.mode == ReadLines:
+		size = c.loop.settings.ReadSize
+	}
+	if c.limit > 0 && !c.datagram {
+		size = min(size, c.loop.settings.ReadSize)
+	}
+	return min(max(size, 1), arenaSize/2)
+}
+
+func (c *conn) read() {
+	size := c.readSize()
+	room := c.loop.arena.room()
+	if len(room) < size {
+		return // the batch is full; epoll tells again
+	}
+	n, err := unix.Read(c.fd, room[:size])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+	case err != nil:
+		text := reason(err)
+		c.end(text, text == reasonClosed)
+	case n == 0 && !c.datagram:
+		c.peerClosed()
+	case n > 0:
+		if c.state == stateConnecting {
+			c.opened(true)
+		}
+		c.received(c.loop.arena.take(n))
+	}
+}
+
+// received delivers data, which is in the arena.
+func (c *conn) received(data []byte) {
+	n, consumed := c.cut(data)
+	if consumed < len(data) {
+		c.pending = bytes.Clone(data)
+	}
+	c.deliver(data[:n], consumed)
+}
+
+// deliverPending delivers the next part of what the Lua side did not take.
+func (c *conn) deliverPending() {
+	if c.state != stateOpen || c.pending == nil || !c.mayDeliver() {
+		return
+	}
+	n, consumed := c.cut(c.pending)
+	if len(c.loop.arena.room()) < n {
+		c.update() // the next step has room
+		return
+	}
+	c.deliver(c.loop.arena.copy(c.pending[:n]), consumed)
+}
+
+// cut says how many bytes of data to deliver at once and how many of it they
+// stand for; they differ by the ends of lines.
+func (c *conn) cut(data []byte) (n, consumed int) {
+	if c.mode != ReadLines || c.datagram {
+		n = min(len(data), c.readSize())
+		return n, n
+	}
+	if end := bytes.IndexByte(data, '\n'); end >= 0 {
+		return end, end + 1
+	}
+	return len(data), len(data)
+}
+
+func (c *conn) deliver(data []byte, consumed int) {
+	if c.mode == ReadLines {
+		data = withoutCR(data)
+	}
+	c.loop.emit(Event{Kind: Data, Handle: c.handle, Bytes: data, consumed: consumed})
+	c.setReadDeadline(math.NaN())
+	if c.limit > 0 {
+		if pause := float64(consumed) / c.limit; pause*1e9 > limitGrain {
+			c.readDeadline = 0
+			c.pauseFor(pause)
+		}
+	}
+	c.armAlarm()
+}
+
+// withoutCR removes every CR, as LuaSocket does in its line mode.
+func withoutCR(line []byte) []byte {
+	kept := line[:0]
+	for _, b := range line {
+		if b != '\r' {
+			kept = append(kept, b)
+		}
+	}
+	return kept
+}
+
+// settle learns whether the Lua side took the bytes of ev.
+func (c *conn) settle(ev *Event) {
+	if c.state == stateClosed || c.finishing {
+		return
+	}
+	switch {
+	case ev.refused && c.pending == nil:
+		c.pending = bytes.Clone(ev.Bytes)
+	case !ev.refused && ev.consumed < len(c.pending):
+		c.pending = c.pending[ev.consumed:]
+	case !ev.refused && c.pending != nil:
+		c.pending = nil
+	default:
+		return
+	}
+	c.update()
+}
+
+func (c *conn) peerClosed() {
+	if len(c.out) == 0 {
+		c.end(reasonClosed, true)
+		return
+	}
+	c.state = statePeerClosed
+	c.readDeadline = 0
+	c.update()
+}
+
+// write queues data, which stays valid until the end of the step.
+func (c *conn) write(data []byte) {
+	switch {
+	case c.state == stateClosed || c.finishing:
+		return
+	case c.datagram:
+		c.sendDatagram(data)
+	case len(data) == 0:
+	case len(c.out) == 0 && len(c.direct) == 0:
+		c.direct = data
+	default:
+		c.keepDirect()
+		c.keep(data)
+	}
+	c.markDirty()
+}
+
+func (c *conn) keepDirect() {
+	c.keep(c.direct)
+	c.direct = nil
+}
+
+func (c *conn) keep(data []byte) {
+	if c.sentOut > len(c.out)/2 {
+		c.out = c.out[:copy(c.out, c.out[c.sentOut:])]
+		c.sentOut = 0
+	}
+	c.out = append(c.out, data...)
+}
+
+func (c *conn) markDirty() {
+	if !c.dirty && c.state != stateClosed {
+		c.dirty = true
+		c.loop.dirty = append(c.loop.dirty, c)
+	}
+}
+
+// sendDatagram sends data as one datagram. One that the kernel has no room
+// for is lost, as datagrams are.
+func (c *conn) sendDatagram(data []byte) {
+	c.sent += uint64(len(data))
+	if len(data) == 0 {
+		return // nobody means to send an empty datagram
+	}
+	err := unix.Send(c.fd, data, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	if err != nil && err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
+		c.end(reason(err), false)
+	}
+}
+
+// flush sends what it can of the output.
+func (c *conn) flush() {
+	if c.state == stateClosed || c.state == stateConnecting || c.held {
+		c.keepDirect()
+		return
+	}
+	data := c.direct
+	if len(c.out) > 0 {
+		data = c.out[c.sentOut:]
+	}
+	n := 0
+	if len(data) > 0 {
+		var err error
+		n, err = send(c.fd, data)
+		if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+			c.end(reason(err), false)
+			return
+		}
+		c.sent += uint64(n)
+	}
+	if n == len(data) {
+		c.flushed()
+		return
+	}
+	if len(c.out) > 0 {
+		c.sentOut += n
+	} else {
+		c.direct = data[n:]
+		c.keepDirect()
+	}
+	if n > 0 || c.writeDeadline == 0 {
+		c.setWriteDeadline(math.NaN())
+	}
+	c.update()
+}
+
+// flushed is called when all output has gone.
+func (c *conn) flushed() {
+	c.direct, c.out, c.sentOut = nil, nil, 0
+	if !c.datagram {
+		c.writeDeadline = 0
+	}
+	switch {
+	case c.finishing:
+		c.end("", false)
+	case c.state == statePeerClosed:
+		c.end(reasonClosed, true)
+	default:
+		c.loop.emit(Event{Kind: Drained, Handle: c.handle})
+		c.update()
+	}
+}
+
+// finish closes the connection once everything written has been sent, or
+// when the deadline for that passes. One that still connects does so first.
+func (c *conn) finish() {
+	if c.state == stateClosed || c.finishing {
+		return
+	}
+	c.finishing, c.held = true, false
+	c.pending = nil
+	c.readDeadline, c.pausedUntil = 0, 0
+	c.markDirty()
+}
+
+// pauseFor stops delivery for a number of seconds; negative ends the pause.
+func (c *conn) pauseFor(seconds float64) {
+	c.pausedUntil = 0
+	if seconds >= 0 {
+		c.pausedUntil = max(addSeconds(c.loop.now, seconds), 1)
+	}
+}
+
+func (c *conn) setReadDeadline(seconds float64) {
+	c.readDeadline = c.loop.deadline(seconds, c.loop.settings.ReadTimeout)
+}
+
+func (c *conn) setWriteDeadline(seconds float64) {
+	c.writeDeadline = c.loop.deadline(seconds, c.loop.settings.SendTimeout)
+}
+
+// deadline is the time seconds from now; NaN stands for standard, negative
+// for no deadline.
+func (l *Loop) deadline(seconds, standard float64) int64 {
+	if math.IsNaN(seconds) {
+		seconds = standard
+	}
+	if seconds < 0 {
+		return 0
+	}
+	return max(addSeconds(l.now, seconds), 1)
+}
+
+func (c *conn) armAlarm() {
+	first := int64(never)
+	for _, due := range [...]int64{c.readDeadline, c.writeDeadline, c.pausedUntil} {
+		if due != 0 {
+			first = min(first, due)
+		}
+	}
+	if first != never {
+		c.loop.arm(&c.alarm, first)
+	}
+}
+
+// ring is called when one of the deadlines may have passed.
+func (c *conn) ring() {
+	now := c.loop.now
+	passed := func(due int64) bool { return due != 0 && due <= now }
+	if passed(c.writeDeadline) {
+		text := "write timeout"
+		if c.state == stateConnecting || c.finishing {
+			text = "connection timeout"
+		}
+		c.end(text, false)
+		return
+	}
+	if passed(c.readDeadline) {
+		c.readDeadline = 0
+		c.loop.emit(Event{Kind: ReadTimeout, Handle: c.handle})
+	}
+	if passed(c.pausedUntil) {
+		c.pausedUntil = 0
+		if c.readDeadline == 0 && !c.paused {
+			c.setReadDeadline(math.NaN())
+		}
+	}
+	c.update()
+}
+
+// end closes the descriptor and emits the last event. An empty text means
+// that the Lua side had asked for it.
+func (c *conn) end(text string, byPeer bool) {
+	if c.state == stateClosed {
+		return
+	}
+	c.loop.emit(Event{Kind: Closed, Handle: c.handle, Flag: byPeer, text: text})
+	c.close()
+}
+
+func (c *conn) close() {
+	if c.state == stateClosed {
+		return
+	}
+	if c.state == stateOpen && !c.datagram {
+		c.discardInput()
+	}
+	c.state = stateClosed
+	c.loop.alarms.remove(&c.alarm)
+	closeFD(c.fd)
+	c.direct, c.out, c.pending = nil, nil, nil
+}
+
+// discardInput reads what has arrived. Closing a TCP socket that has unread
+// input resets the connection, and the peer may lose what we sent last
+// (RFC 2525, 2.17).
+func (c *conn) discardInput() {
+	var buffer [4096]byte
+	for range 64 { // a peer that never stops sending gets its reset
+		if n, err := unix.Read(c.fd, buffer[:]); err != nil || n <= 0 {
+			return
+		}
+	}
+}

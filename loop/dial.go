@@ -1,0 +1,96 @@
+package loop
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketTypes are the constructors of LuaSocket that addclient may name.
+var socketTypes = map[string]struct{ family, kind int }{
+	"tcp":  {unix.AF_UNSPEC, unix.SOCK_STREAM},
+	"tcp4": {unix.AF_INET, unix.SOCK_STREAM},
+	"tcp6": {unix.AF_INET6, unix.SOCK_STREAM},
+	"udp":  {unix.AF_UNSPEC, unix.SOCK_DGRAM},
+	"udp4": {unix.AF_INET, unix.SOCK_DGRAM},
+	"udp6": {unix.AF_INET6, unix.SOCK_DGRAM},
+}
+
+// Dial starts connecting to host and port. socketType is LuaSocket's name
+// for a kind of socket, or "" for TCP to a literal address. A refused
+// connection is reported by Closed; what is wrong at once (no such address,
+// no route) is the error.
+func (l *Loop) Dial(host string, port int, socketType string, mode int) (Opened, error) {
+	if err := checkPort(port); err != nil {
+		return Opened{}, err
+	}
+	if socketType == "" {
+		if _, err := netip.ParseAddr(host); err != nil {
+			return Opened{}, errInvalidIP
+		}
+		socketType = "tcp"
+	}
+	kind, ok := socketTypes[socketType]
+	if !ok {
+		return Opened{}, errSocketType
+	}
+	ips, err := resolve(host, kind.family)
+	if err != nil {
+		return Opened{}, err
+	}
+	for _, ip := range ips {
+		var fd int
+		if fd, err = l.connect(ip, port, kind.kind); err != nil {
+			continue
+		}
+		c, err := l.newConn(fd, stateConnecting, readMode(mode), kind.kind == unix.SOCK_DGRAM)
+		if err != nil {
+			return Opened{}, &Error{err}
+		}
+		return c.opening(), nil
+	}
+	return Opened{}, err
+}
+
+func (l *Loop) connect(ip netip.Addr, port, kind int) (int, error) {
+	sa, err := sockaddr(ip, port)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := openSocket(ip, kind)
+	if err != nil {
+		return -1, err
+	}
+	l.defaultOptions(fd)
+	if err = unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
+		closeFD(fd)
+		return -1, &Error{err}
+	}
+	return fd, nil
+}
+
+// Adopt makes a connection of fd, a socket that stays its owner's: the loop
+// works on a duplicate of it.
+func (l *Loop) Adopt(fd, mode int) (Opened, error) {
+	dup, err := own(fd)
+	if err != nil {
+		return Opened{}, err
+	}
+	kind, err := unix.GetsockoptInt(dup, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		closeFD(dup)
+		return Opened{}, &Error{err}
+	}
+	l.defaultOptions(dup)
+	c, err := l.newConn(dup, stateConnecting, readMode(mode), kind == unix.SOCK_DGRAM)
+	if err != nil {
+		return Opened{}, &Error{err}
+	}
+	return c.opening(), nil
+}
+
+// send is send(2) without a SIGPIPE.
+func send(fd int, data []byte) (int, error) {
+	n, err := unix.SendmsgN(fd, data, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+	return max(n, 0), err
+}

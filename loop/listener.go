@@ -1,0 +1,156 @@
+package loop
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// acceptsPerStep bounds what one listener may take of a step.
+const acceptsPerStep = 64
+
+// listener accepts connections.
+type listener struct {
+	registration
+	alarm
+	loop  *Loop
+	mode  readMode // of the connections
+	retry int64    // when accepting goes on after an error; 0: now
+}
+
+// Listen binds a TCP socket: host is an address, "*" for every IPv4 address,
+// "::" for every IPv6 address (and no IPv4), or a name.
+func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
+	if err := checkPort(port); err != nil {
+		return Opened{}, err
+	}
+	if host == "*" {
+		host = "0.0.0.0"
+	}
+	ips, err := resolve(host, unix.AF_UNSPEC)
+	if err != nil {
+		return Opened{}, err
+	}
+	for _, ip := range ips {
+		var fd int
+		if fd, err = l.bind(ip, port); err == nil {
+			return l.newListener(fd, mode)
+		}
+	}
+	return Opened{}, err
+}
+
+func (l *Loop) bind(ip netip.Addr, port int) (int, error) {
+	sa, err := sockaddr(ip, port)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := openSocket(ip, unix.SOCK_STREAM)
+	if err != nil {
+		return -1, err
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil && ip.Is6() {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	l.listenerOptions(fd)
+	if err == nil {
+		err = unix.Bind(fd, sa)
+	}
+	if err == nil {
+		err = unix.Listen(fd, l.settings.Backlog)
+	}
+	if err != nil {
+		closeFD(fd)
+		return -1, &Error{err}
+	}
+	return fd, nil
+}
+
+// Serve accepts connections on fd, a listening socket that stays its
+// owner's: the loop works on a duplicate of it.
+func (l *Loop) Serve(fd, mode int) (Opened, error) {
+	dup, err := own(fd)
+	if err != nil {
+		return Opened{}, err
+	}
+	return l.newListener(dup, mode)
+}
+
+// newListener owns fd; it closes it on error.
+func (l *Loop) newListener(fd, mode int) (Opened, error) {
+	s := &listener{loop: l, mode: readMode(mode)}
+	s.alarm.owner = s
+	s.fd = fd
+	if s.handle = l.objects.insert(s); s.handle == 0 {
+		closeFD(fd)
+		return Opened{}, &Error{unix.EMFILE}
+	}
+	if err := s.want(l.poller, readable); err != nil {
+		l.Release(s.handle)
+		return Opened{}, &Error{err}
+	}
+	return Opened{Handle: s.handle, FD: fd}, nil
+}
+
+func (s *listener) ready(uint32) {
+	for range acceptsPerStep {
+		fd, _, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			s.accepted(fd)
+		case err == unix.EAGAIN:
+			return
+		case err == unix.EINTR, err == unix.ECONNABORTED:
+			// Accept the next one.
+		default:
+			s.failed(err)
+			return
+		}
+	}
+}
+
+func (s *listener) accepted(fd int) {
+	s.loop.defaultOptions(fd)
+	c, err := s.loop.newConn(fd, stateOpen, s.mode, false)
+	if err != nil {
+		s.failed(err)
+		return
+	}
+	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd)})
+}
+
+func (s *listener) failed(err error) {
+	s.loop.emit(Event{Kind: AcceptFailed, Handle: s.handle, text: reason(err)})
+	s.pauseFor(s.loop.settings.AcceptRetryInterval)
+}
+
+// pauseFor stops accepting for a number of seconds; negative goes on at once.
+func (s *listener) pauseFor(seconds float64) {
+	s.retry = 0
+	interest := uint32(readable)
+	if seconds >= 0 {
+		s.retry = max(addSeconds(s.loop.now, seconds), 1)
+		s.loop.arm(&s.alarm, s.retry)
+		interest = 0
+	}
+	if err := s.want(s.loop.poller, interest); err != nil && s.retry == 0 {
+		s.pauseFor(s.loop.settings.AcceptRetryInterval)
+	}
+}
+
+func (s *listener) ring() {
+	switch {
+	case s.retry == 0:
+	case s.retry <= s.loop.now:
+		s.pauseFor(-1)
+	default:
+		s.loop.arm(&s.alarm, s.retry)
+	}
+}
+
+func (s *listener) close() {
+	s.loop.alarms.remove(&s.alarm)
+	s.leave(s.loop.poller)
+	closeFD(s.fd)
+}

@@ -1,0 +1,103 @@
+package loop
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the epoll events mean here. Everything is level-triggered.
+//
+//   - IN: data, an end of stream or an error waits to be read. Asked for
+//     only while the Lua side will take data; otherwise it would report
+//     without end.
+//   - OUT: the socket takes output, or a connect has finished (SO_ERROR says
+//     how). Asked for only while there is something to send.
+//   - ERR, HUP: always reported. While connecting they mean the same as OUT.
+//     Afterwards they are handled as IN, because what was received before
+//     the error is read first and the read then returns the error itself.
+//     When reading is paused the descriptor leaves epoll altogether, and
+//     comes back with the next change of interest.
+//
+// Output goes before input: what is sent makes room at the peer, and a
+// reply leaves before the end of stream behind the request is seen.
+const (
+	readable = unix.EPOLLIN
+	writable = unix.EPOLLOUT
+	broken   = unix.EPOLLERR | unix.EPOLLHUP
+)
+
+// poller is one epoll instance; its events carry handles, not descriptors.
+type poller struct {
+	fd     int
+	events [batchEvents]unix.EpollEvent
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	return &poller{fd: fd}, nil
+}
+
+// control is epoll_ctl: op is one of unix.EPOLL_CTL_*.
+func (p *poller) control(op, fd int, h Handle, interest uint32) error {
+	ev := unix.EpollEvent{Events: interest, Fd: int32(h), Pad: int32(h >> 32)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, op, fd, &ev))
+}
+
+// wait blocks for at most ms milliseconds (-1: for ever) and returns how
+// many of p.events are set. A signal ends it early, with none.
+func (p *poller) wait(ms int) (int, error) {
+	n, err := unix.EpollWait(p.fd, p.events[:], ms)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	return n, os.NewSyscallError("epoll_wait", err)
+}
+
+func (p *poller) handle(i int) Handle {
+	ev := &p.events[i]
+	return Handle(uint64(uint32(ev.Pad))<<32 | uint64(uint32(ev.Fd)))
+}
+
+func (p *poller) close() { closeFD(p.fd) }
+
+// registration is a descriptor's place in epoll and what is asked of it.
+type registration struct {
+	fd       int
+	handle   Handle
+	interest uint32
+	added    bool
+}
+
+// want changes the interest, with no system call when nothing changes.
+// Interest 0 leaves ERR and HUP reported.
+func (r *registration) want(p *poller, interest uint32) error {
+	if r.added && r.interest == interest {
+		return nil
+	}
+	op := unix.EPOLL_CTL_MOD
+	if !r.added {
+		op = unix.EPOLL_CTL_ADD
+	}
+	err := p.control(op, r.fd, r.handle, interest)
+	if err == nil {
+		r.added, r.interest = true, interest
+	}
+	return err
+}
+
+// leave takes the descriptor out of epoll until the next want.
+func (r *registration) leave(p *poller) {
+	if r.added {
+		// ENOENT and EBADF: its owner closed a watched descriptor first.
+		_ = p.control(unix.EPOLL_CTL_DEL, r.fd, r.handle, 0)
+		r.added = false
+	}
+}
+
+// closeFD closes a descriptor that is ours. Linux releases the number
+// whatever close returns, so there is nothing to do about an error.
+func closeFD(fd int) { _ = unix.Close(fd) }

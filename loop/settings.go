@@ -1,0 +1,31 @@
+package loop
+
+// Settings are Prosody's network_settings as far as the I/O side needs
+// them. Times are in seconds. The names and defaults are those of
+// net.server_epoll; NoDelay is the exception (see docs/differences.md).
+type Settings struct {
+	ReadTimeout         float64
+	SendTimeout         float64
+	ConnectTimeout      float64
+	AcceptRetryInterval float64
+	ReadSize            int
+	Backlog             int
+	NoDelay             bool
+	Keepalive           bool
+	KeepaliveIdle       int // seconds; 0 leaves the system's
+	FastOpen            int
+	DeferAccept         int
+}
+
+// DefaultSettings are what an empty network_settings means.
+func DefaultSettings() Settings {
+	return Settings{
+		ReadTimeout:         14 * 60,
+		SendTimeout:         180,
+		ConnectTimeout:      20,
+		AcceptRetryInterval: 10,
+		ReadSize:            8192,
+		Backlog:             128,
+		NoDelay:             true,
+	}
+}

@@ -1,0 +1,65 @@
+package loop
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// watch reports when a descriptor that is not ours can be read or written.
+type watch struct {
+	registration
+	loop *Loop
+}
+
+// Watch starts watching fd for what flags say: bit 0 readable, bit 1
+// writable. The descriptor is never read, written or closed. The handle is
+// valid even with an error, which means that fd cannot be polled.
+func (l *Loop) Watch(fd int, flags uint32) (Opened, error) {
+	w := &watch{loop: l}
+	w.fd = fd
+	if w.handle = l.objects.insert(w); w.handle == 0 {
+		return Opened{}, &Error{unix.EMFILE}
+	}
+	return Opened{Handle: w.handle, FD: fd}, w.setFlags(flags)
+}
+
+func (w *watch) setFlags(flags uint32) error {
+	var interest uint32
+	if flags&1 != 0 {
+		interest |= readable
+	}
+	if flags&2 != 0 {
+		interest |= writable
+	}
+	if interest == 0 {
+		w.leave(w.loop.poller) // HUP and ERR would be reported otherwise
+		w.interest = 0
+		return nil
+	}
+	if w.fd < 0 {
+		return errBadFD
+	}
+	err := w.want(w.loop.poller, interest)
+	if errors.Is(err, unix.ENOENT) {
+		w.added = false // its owner closed it and opened another
+		err = w.want(w.loop.poller, interest)
+	}
+	if err != nil {
+		return &Error{err}
+	}
+	return nil
+}
+
+func (w *watch) ready(events uint32) {
+	var value int32
+	if w.interest&readable != 0 && events&(readable|broken) != 0 {
+		value |= 1
+	}
+	if w.interest&writable != 0 && events&(writable|broken) != 0 {
+		value |= 2
+	}
+	w.loop.emit(Event{Kind: Ready, Handle: w.handle, Value: value})
+}
+
+func (w *watch) close() { w.leave(w.loop.poller) }

@@ -1,0 +1,218 @@
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "backend.h"
+#include "_cgo_export.h"
+
+/*
+ * Set in a forked child. Go's threads exist in the parent only, so any call
+ * into Go would hang there.
+ */
+static volatile bool in_forked_child;
+
+static void after_fork_in_child(void) { in_forked_child = true; }
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+/* The backend of the running function. Raises where Go cannot be called. */
+struct backend *backend(lua_State *L)
+{
+	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
+	if (in_forked_child)
+		luaL_error(L, "net.server_go cannot be used in a forked process");
+	if (b->io == 0)
+		luaL_error(L, "net.server_go: the backend is closed");
+	return b;
+}
+
+/* Returns nil, message. */
+int fail(lua_State *L, const char *message)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, message);
+	return 2;
+}
+
+static double clock_seconds(clockid_t id)
+{
+	struct timespec t;
+	clock_gettime(id, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double wall_clock(void) { return clock_seconds(CLOCK_REALTIME); }
+double monotonic_clock(void) { return clock_seconds(CLOCK_MONOTONIC); }
+
+/* Adds functions to the table at the top; the backend is at index 1. */
+void set_functions(lua_State *L, const luaL_Reg *functions)
+{
+	for (; functions->name; functions++) {
+		lua_pushvalue(L, 1);
+		lua_pushcclosure(L, functions->func, 1);
+		lua_setfield(L, -2, functions->name);
+	}
+}
+
+/* lua_close, or the failure of luaopen: nothing may use the backend again. */
+static int backend_gc(lua_State *L)
+{
+	struct backend *b = lua_touserdata(L, 1);
+	if (b->io != 0 && !in_forked_child)
+		sgo_close(b->io);
+	b->io = 0;
+	for (size_t i = 0; i < b->nobjects; i++)
+		free(b->objects[i]);
+	free(b->objects);
+	b->objects = NULL;
+	b->nobjects = b->live = 0;
+	b->nevents = b->next_event = 0;
+	buffer_free(&b->commands);
+	buffer_free(&b->dirty);
+	return 0;
+}
+
+static int api_get_backend(lua_State *L)
+{
+	lua_pushliteral(L, "go");
+	return 1;
+}
+
+static int new_table_ref(lua_State *L)
+{
+	lua_newtable(L);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* A reference to field `name` of module `module`, or LUA_NOREF. */
+static int require_field(lua_State *L, const char *module, const char *name)
+{
+	int top = lua_gettop(L), ref = LUA_NOREF;
+	lua_getglobal(L, "require");
+	lua_pushstring(L, module);
+	if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_istable(L, -1)) {
+		lua_getfield(L, -1, name);
+		if (lua_isfunction(L, -1))
+			ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_settop(L, top);
+	return ref;
+}
+
+static int traceback_ref(lua_State *L)
+{
+	int top = lua_gettop(L), ref = LUA_NOREF;
+	lua_getglobal(L, "debug");
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, "traceback");
+		if (lua_isfunction(L, -1))
+			ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_settop(L, top);
+	return ref;
+}
+
+/* Pushes a new metatable whose __index has the given methods. */
+static int metatable_ref(lua_State *L, const luaL_Reg *methods)
+{
+	lua_newtable(L);
+	lua_newtable(L);
+	set_functions(L, methods);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, 1);
+	lua_pushcclosure(L, object_tostring, 1);
+	lua_setfield(L, -2, "__tostring");
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* Creates the backend at index 1 and what it keeps in the registry. */
+static void new_backend(lua_State *L, bool prosody13)
+{
+	struct backend *b = lua_newuserdata(L, sizeof *b);
+	memset(b, 0, sizeof *b);
+	lua_insert(L, 1);
+	lua_newtable(L);
+	lua_pushcfunction(L, backend_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, 1);
+
+	struct sgo_error err = {{0}};
+	b->io = sgo_open(&err);
+	if (b->io == 0)
+		luaL_error(L, "net.server_go: %s", err.text);
+	b->prosody13 = prosody13;
+	if (getrandom(&b->id_state, sizeof b->id_state, GRND_NONBLOCK) < 0)
+		b->id_state = (uint64_t)time(NULL); /* ids are for logs only */
+	b->objects_ref = new_table_ref(L);
+	b->timers_ref = new_table_ref(L);
+	b->params_ref = new_table_ref(L);
+	b->signals_ref = new_table_ref(L);
+	b->metatable_ref = metatable_ref(L, connection_methods);
+	b->socket_metatable_ref = metatable_ref(L, socket_methods);
+	b->traceback_ref = traceback_ref(L);
+	b->logger_ref = require_field(L, "util.logger", "init");
+	push_logger(L, b, "server_go");
+	b->log_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void push_event_table(lua_State *L)
+{
+	lua_newtable(L);
+	lua_pushliteral(L, "r");
+	lua_setfield(L, -2, "EV_READ");
+	lua_pushliteral(L, "w");
+	lua_setfield(L, -2, "EV_WRITE");
+	lua_pushliteral(L, "rw");
+	lua_setfield(L, -2, "EV_READWRITE");
+	lua_pushinteger(L, -1);
+	lua_setfield(L, -2, "EV_LEAVE");
+}
+
+static const luaL_Reg general_functions[] = {
+	{"get_backend", api_get_backend},
+	{"set_config", api_set_config},
+	{"hook_signal", api_hook_signal},
+	{NULL, NULL}
+};
+
+/* require's arguments are the module's name, with "prosody." on Prosody 13, and its path. */
+__attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, watch_forks);
+	if (in_forked_child)
+		return luaL_error(L, "net.server_go cannot be used in a forked process");
+	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
+	lua_settop(L, 0);
+	new_backend(L, prosody13);
+	lua_settop(L, 1);
+
+	lua_newtable(L);
+	set_functions(L, general_functions);
+	set_functions(L, open_functions);
+	set_functions(L, watch_functions);
+	set_functions(L, loop_functions);
+	lua_newtable(L);
+	set_functions(L, timer_functions);
+	lua_getfield(L, -1, "add_task");
+	lua_pushvalue(L, -1);
+	lua_setfield(L, 2, "add_task");
+	lua_setfield(L, 2, "addtimer");
+	lua_setfield(L, 2, "timer");
+	push_event_table(L);
+	lua_setfield(L, 2, "event");
+
+	/* Defaults for C, as for Go. */
+	lua_getfield(L, 2, "set_config");
+	lua_newtable(L);
+	lua_call(L, 1, 0);
+	return 1;
+}
+
+__attribute__((visibility("default"))) int luaopen_prosody_net_server_go(lua_State *L)
+{
+	return luaopen_net_server_go(L);
+}

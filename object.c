@@ -1,0 +1,294 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend.h"
+#include "_cgo_export.h"
+
+static size_t handle_index(uint64_t handle) { return handle & 0xffffff; }
+
+/* The live object of a handle, or NULL. */
+struct object *find_object(const struct backend *b, uint64_t handle)
+{
+	size_t i = handle_index(handle);
+	if (i == 0 || i > b->nobjects)
+		return NULL;
+	struct object *o = b->objects[i - 1];
+	return o && o->handle == handle ? o : NULL;
+}
+
+/*
+ * The object that argument arg stands for: NULL if it is closed, a Lua error
+ * if it never was one of ours.
+ */
+struct object *check_object(lua_State *L, const struct backend *b, int arg)
+{
+	lua_Number handle = 0;
+	if (lua_type(L, arg) == LUA_TTABLE) {
+		lua_rawgeti(L, arg, 1);
+		handle = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+		lua_pop(L, 1);
+	}
+	if (!(handle >= 1 && handle < 9007199254740992.0))
+		luaL_argerror(L, arg, "connection, server or watch expected");
+	return find_object(b, (uint64_t)handle);
+}
+
+/* Pushes the Lua table of o; false, and nothing pushed, if o is NULL. */
+bool push_object(lua_State *L, const struct backend *b, const struct object *o)
+{
+	if (o == NULL)
+		return false;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
+	lua_rawgeti(L, -1, (int)handle_index(o->handle));
+	lua_remove(L, -2);
+	return true;
+}
+
+static bool reserve_index(struct backend *b, size_t i)
+{
+	if (i <= b->nobjects)
+		return true;
+	size_t n = b->nobjects ? b->nobjects * 2 : 64;
+	while (n < i)
+		n *= 2;
+	struct object **objects = realloc(b->objects, n * sizeof *objects);
+	if (objects == NULL)
+		return false;
+	for (size_t j = b->nobjects; j < n; j++)
+		objects[j] = NULL;
+	b->objects = objects;
+	b->nobjects = n;
+	return true;
+}
+
+/*
+ * Pushes the Lua table of a new object and returns what C keeps of it.
+ * Raises, and releases the handle, if there is no memory.
+ */
+struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from)
+{
+	size_t i = handle_index(from->handle);
+	struct object *o = calloc(1, sizeof *o);
+	if (o == NULL || !reserve_index(b, i)) {
+		free(o);
+		sgo_release(b->io, from->handle);
+		luaL_error(L, "not enough memory");
+	}
+	*o = (struct object){.handle = from->handle, .kind = kind, .fd = from->fd, .datagram = from->datagram};
+	b->objects[i - 1] = o;
+	b->live++;
+
+	luaL_checkstack(L, 8, "new object");
+	lua_createtable(L, 1, 16);
+	lua_pushnumber(L, (lua_Number)from->handle);
+	lua_rawseti(L, -2, 1);
+	lua_pushnumber(L, wall_clock());
+	lua_setfield(L, -2, "created");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, (int)i);
+	lua_pop(L, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->metatable_ref);
+	lua_setmetatable(L, -2);
+	return o;
+}
+
+/* Sets the fields `id`, eight characters behind prefix, and `log`. */
+void set_id(lua_State *L, struct backend *b, int index, const char *prefix)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	/* splitmix64: distinct for each, and not in a visible order */
+	uint64_t z = b->id_state += 0x9e3779b97f4a7c15u;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	z ^= z >> 31;
+	char id[32];
+	int n = snprintf(id, sizeof id - 8, "%s", prefix);
+	for (int i = 0; i < 8; i++, z >>= 6)
+		id[n + i] = digits[z & 63];
+	id[n + 8] = 0;
+	lua_pushstring(L, id);
+	lua_setfield(L, index, "id");
+	push_logger(L, b, id);
+	lua_setfield(L, index, "log");
+}
+
+static void set_name(lua_State *L, int index, const struct sgo_name *name, const char *host, const char *port)
+{
+	if (name->known) {
+		lua_pushstring(L, name->host);
+		lua_setfield(L, index, host);
+		lua_pushinteger(L, name->port);
+		lua_setfield(L, index, port);
+	}
+}
+
+/* Sets the fields with the names of both ends, as far as they are known. */
+void set_names(lua_State *L, struct backend *b, int index, const struct object *o)
+{
+	struct sgo_names names;
+	sgo_names(b->io, o->handle, &names);
+	set_name(L, index, &names.peer, "peername", "peerport");
+	set_name(L, index, &names.local, "sockname", "sockport");
+}
+
+int object_tostring(lua_State *L)
+{
+	struct backend *b = backend(L);
+	struct object *o = check_object(L, b, 1);
+	int fd = o ? o->fd : -1;
+	lua_settop(L, 1);
+	lua_getfield(L, 1, "peername");
+	lua_getfield(L, 1, "peerport");
+	lua_getfield(L, 1, "sockname");
+	lua_getfield(L, 1, "sockport");
+	const char *peer = lua_tostring(L, 2), *local = lua_tostring(L, 4);
+	int peerport = (int)lua_tointeger(L, 3), localport = (int)lua_tointeger(L, 5);
+	if (peer && local)
+		lua_pushfstring(L, "FD %d (%s, %d, %s, %d)", fd, peer, peerport, local, localport);
+	else if (peer || local)
+		lua_pushfstring(L, "FD %d (%s, %d)", fd, local ? local : peer, local ? localport : peerport);
+	else
+		lua_pushfstring(L, "FD %d", fd);
+	return 1;
+}
+
+/* Closes the LuaSocket object that the Lua table at index was made of, if any. */
+static void close_foreign_socket(lua_State *L, struct backend *b, int index)
+{
+	lua_getfield(L, index, "conn");
+	lua_pushnil(L);
+	lua_setfield(L, index, "conn");
+	if (!lua_isuserdata(L, -1)) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_getfield(L, -1, "close");
+	lua_insert(L, -2);
+	if (!call_protected(L, b, 1, 0)) {
+		log_object(L, index, "debug", "Closing the socket failed: %s", 1);
+	}
+}
+
+/* Forgets o at once, without ondisconnect; its handle dies. The Lua table is at index. */
+void destroy_object(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	uint64_t handle = o->handle;
+	enum kind kind = o->kind;
+	b->objects[handle_index(handle) - 1] = NULL;
+	b->live--;
+	free(o);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
+	lua_pushnil(L);
+	lua_rawseti(L, -2, (int)handle_index(handle));
+	lua_pop(L, 1);
+	if (kind == CONNECTION)
+		command_release(b, handle);
+	else
+		sgo_release(b->io, handle); /* the port is free when close() returns */
+	if (kind != WATCH)
+		close_foreign_socket(L, b, index);
+}
+
+/* Fires ondisconnect, once, and destroys. reason may be NULL. */
+void end_connection(lua_State *L, struct backend *b, int index, struct object *o, const char *reason)
+{
+	uint64_t handle = o->handle;
+	if (o->ended)
+		return;
+	o->ended = true;
+	lua_pushvalue(L, index);
+	if (reason)
+		lua_pushstring(L, reason);
+	else
+		lua_pushnil(L);
+	call_listener(L, b, "ondisconnect", 1);
+	lua_pop(L, 1);
+	o = find_object(b, handle); /* destroyed in the callback? */
+	if (o)
+		destroy_object(L, b, index, o);
+}
+
+static int write_after_close(lua_State *L)
+{
+	return fail(L, "closed");
+}
+
+static bool output_unsent(struct backend *b, struct object *o)
+{
+	if (o->sent != o->written)
+		o->sent = sgo_sent(b->io, o->handle);
+	return o->sent != o->written;
+}
+
+void close_object(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	if (o->kind != CONNECTION) {
+		destroy_object(L, b, index, o);
+		return;
+	}
+	if (o->closing || o->ended)
+		return;
+	lua_pushcfunction(L, write_after_close);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, index, "write");
+	lua_setfield(L, index, "send");
+	if (output_unsent(b, o)) {
+		o->closing = true;
+		command(b, o, SGO_FINISH);
+		log_object(L, index, "debug", "Close after writing remaining buffered data", 0);
+	} else {
+		log_object(L, index, "debug", "Closing now", 0);
+		end_connection(L, b, index, o, NULL);
+	}
+}
+
+/* Argument checks that several functions share. */
+
+/* The descriptor of the socket object at arg; negative if it is closed. */
+int foreign_fd(lua_State *L, int arg)
+{
+	if (lua_type(L, arg) != LUA_TUSERDATA && lua_type(L, arg) != LUA_TTABLE)
+		luaL_argerror(L, arg, "socket object expected");
+	lua_getfield(L, arg, "getfd");
+	if (lua_isnil(L, -1))
+		luaL_argerror(L, arg, "socket object with the method getfd expected");
+	lua_pushvalue(L, arg);
+	lua_call(L, 1, 1);
+	lua_Number fd = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+	lua_pop(L, 1);
+	return fd >= 0 && fd <= INT32_MAX ? (int)fd : -1;
+}
+
+void check_listeners(lua_State *L, int arg)
+{
+	if (!lua_isnoneornil(L, arg))
+		luaL_checktype(L, arg, LUA_TTABLE);
+}
+
+/* The read mode at index; errors name argument arg. */
+int read_mode(lua_State *L, int arg, int index)
+{
+	if (lua_isnoneornil(L, index))
+		return 0;
+	if (lua_isnumber(L, index)) {
+		lua_Number n = lua_tonumber(L, index);
+		if (n >= 1)
+			return n < INT32_MAX ? (int)n : INT32_MAX;
+	} else if (lua_type(L, index) == LUA_TSTRING) {
+		const char *mode = lua_tostring(L, index);
+		mode += *mode == '*';
+		if (*mode == 'a')
+			return SGO_READ_ANY;
+		if (*mode == 'l')
+			return SGO_READ_LINES;
+	}
+	return luaL_argerror(L, arg, "read size: a positive number, \"*a\" or \"*l\" expected");
+}
+
+/* The port number at arg, or -1 for one that is none: Go names the error. */
+int check_port(lua_State *L, int arg)
+{
+	lua_Number port = luaL_checknumber(L, arg);
+	return port >= 0 && port <= 65535 && port == (int)port ? (int)port : -1;
+}

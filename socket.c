@@ -1,0 +1,95 @@
+/*
+ * What conn:socket() is where no LuaSocket object exists: connections that
+ * the backend accepted or dialled, and ports that it opened. It has the
+ * methods of LuaSocket that make sense beside a running loop; callers test
+ * for any other, and find nil.
+ */
+#include "backend.h"
+#include "_cgo_export.h"
+
+void push_socket(lua_State *L, struct backend *b, uint64_t handle)
+{
+	lua_createtable(L, 1, 0);
+	lua_pushnumber(L, (lua_Number)handle);
+	lua_rawseti(L, -2, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->socket_metatable_ref);
+	lua_setmetatable(L, -2);
+}
+
+/* Calls the method of the connection behind argument 1 with the same arguments. */
+static int forward(lua_State *L, const char *method)
+{
+	struct backend *b = backend(L);
+	struct object *o = check_object(L, b, 1);
+	if (!push_object(L, b, o))
+		return fail(L, "closed");
+	lua_replace(L, 1);
+	lua_getfield(L, 1, method);
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+static int socket_send(lua_State *L) { return forward(L, "write"); }
+static int socket_close(lua_State *L) { return forward(L, "close"); }
+static int socket_setoption(lua_State *L) { return forward(L, "setoption"); }
+
+static int socket_getfd(lua_State *L)
+{
+	struct object *o = check_object(L, backend(L), 1);
+	lua_pushinteger(L, o ? o->fd : -1);
+	return 1;
+}
+
+/* The loop is the only reader; whatever arrives goes to onincoming. */
+static int socket_receive(lua_State *L)
+{
+	return fail(L, check_object(L, backend(L), 1) ? "timeout" : "closed");
+}
+
+/* Sockets here never block. */
+static int socket_settimeout(lua_State *L)
+{
+	check_object(L, backend(L), 1);
+	lua_pushinteger(L, 1);
+	return 1;
+}
+
+static int socket_dirty(lua_State *L)
+{
+	check_object(L, backend(L), 1);
+	lua_pushboolean(L, false);
+	return 1;
+}
+
+static int push_end(lua_State *L, bool peer)
+{
+	struct backend *b = backend(L);
+	struct object *o = check_object(L, b, 1);
+	if (o == NULL)
+		return fail(L, "closed");
+	struct sgo_names names;
+	sgo_names(b->io, o->handle, &names);
+	const struct sgo_name *name = peer ? &names.peer : &names.local;
+	if (!name->known)
+		return fail(L, "Transport endpoint is not connected");
+	lua_pushstring(L, name->host);
+	lua_pushinteger(L, name->port);
+	return 2;
+}
+
+static int socket_getpeername(lua_State *L) { return push_end(L, true); }
+static int socket_getsockname(lua_State *L) { return push_end(L, false); }
+
+const luaL_Reg socket_methods[] = {
+	{"close", socket_close},
+	{"dirty", socket_dirty},
+	{"getfd", socket_getfd},
+	{"getpeername", socket_getpeername},
+	{"getsockname", socket_getsockname},
+	{"receive", socket_receive},
+	{"send", socket_send},
+	{"setoption", socket_setoption},
+	{"settimeout", socket_settimeout},
+	{NULL, NULL}
+};

@@ -1,0 +1,156 @@
+"""A stock Prosody with a configuration, data and log of its own in a temporary folder."""
+
+import asyncio
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODULE_FOLDER = pathlib.Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def free_ports(count):
+    """Port numbers free for both TCP and UDP on loopback, all different."""
+    held, ports = [], []
+    while len(ports) < count:
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held += [tcp, udp]
+        tcp.bind(("127.0.0.1", 0))
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            continue
+        ports.append(tcp.getsockname()[1])
+    for sock in held:
+        sock.close()
+    return ports
+
+
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kill_group(process):
+    """End a child that is the leader of its own process group, and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def tail(path, lines):
+    try:
+        return path.read_text(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
+
+
+class Prosody:
+    def __init__(self, backend, folder, dns_port, web_port):
+        self.backend = backend
+        self.folder = folder
+        self.c2s_port, self.http_port, self.proxy65_port = free_ports(3)
+        self.config = folder / "prosody.cfg.lua"
+        self.log = folder / "prosody.log"
+        self.console = folder / "console.log"
+        self.socket = folder / "prosody.sock"
+        self.report = folder / "probe.json"
+        self.www = folder / "www"
+        self.process = None
+        (folder / "data").mkdir()
+        self.www.mkdir()
+        self._write_config(dns_port, web_port)
+
+    def _write_config(self, dns_port, web_port):
+        text = (HERE / "prosody.cfg.lua.in").read_text()
+        for name, value in {
+            "BACKEND": self.backend,
+            "FOLDER": self.folder,
+            "MODULES": HERE / "modules",
+            "C2S_PORT": self.c2s_port,
+            "HTTP_PORT": self.http_port,
+            "PROXY65_PORT": self.proxy65_port,
+            "DNS_PORT": dns_port,
+            "WEB_PORT": web_port,
+        }.items():
+            text = text.replace(f"@{name}@", str(value))
+        self.config.write_text(text)
+
+    def _environment(self):
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("LUA_PATH", "LUA_CPATH", "LUA_INIT"))}
+        return keep | {"LUA_CPATH": f"{MODULE_FOLDER}/?.so;;"}
+
+    async def _spawn(self, program, *args, **streams):
+        return await asyncio.create_subprocess_exec(
+            program, "--config", str(self.config), *args,
+            stdin=asyncio.subprocess.DEVNULL, env=self._environment(),
+            start_new_session=True, preexec_fn=die_with_parent, **streams)
+
+    async def start(self):
+        program = os.environ.get("PROSODY") or shutil.which("prosody") or sys.exit("no prosody in the PATH")
+        with open(self.console, "wb") as console:
+            self.process = await self._spawn(program, "-F", stdout=console, stderr=console)
+
+    async def ctl(self, *args, timeout=20):
+        """Run prosodyctl; return its exit status and its output, both streams together."""
+        program = os.environ.get("PROSODYCTL") or shutil.which("prosodyctl") or "prosodyctl"
+        process = await self._spawn(program, *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), timeout)
+        except asyncio.TimeoutError:
+            raise AssertionError(f"prosodyctl {' '.join(args)} did not end within {timeout} s") from None
+        finally:
+            kill_group(process)
+        return process.returncode, output.decode(errors="replace")
+
+    def running(self):
+        return self.process is not None and self.process.returncode is None
+
+    async def ended(self):
+        """Wait for the end of the process; return its exit status (negative: the signal that ended it)."""
+        return await self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    async def kill(self):
+        if self.process:
+            kill_group(self.process)
+            await self.process.wait()
+
+    def log_text(self, since=0):
+        try:
+            with open(self.log, "rb") as file:
+                file.seek(since)
+                return file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def log_size(self):
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    async def logged(self, text, since=0):
+        while text not in self.log_text(since):
+            await asyncio.sleep(0.05)
+
+    def open_files(self):
+        """What the process has open now: fd number -> what it is."""
+        folder = f"/proc/{self.process.pid}/fd"
+        files = {}
+        for name in os.listdir(folder):
+            try:
+                files[int(name)] = os.readlink(f"{folder}/{name}")
+            except FileNotFoundError:
+                pass
+        return files
+
+    def last_words(self, lines=50):
+        yield from (f"console: {line}" for line in tail(self.console, lines))
+        yield from tail(self.log, lines)

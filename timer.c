@@ -1,0 +1,125 @@
+/* util.timer's functions. The due times are Go's, the functions Lua's. */
+#include "backend.h"
+#include "_cgo_export.h"
+
+static int timer_index(uint64_t id) { return (int)(id & 0xffffff); }
+
+/* The timer id at arg; 0, which is no timer, for what cannot be one. */
+static uint64_t timer_id(lua_State *L, int arg)
+{
+	lua_Number id = lua_type(L, arg) == LUA_TNUMBER ? lua_tonumber(L, arg) : 0;
+	return id >= 1 && id < 9007199254740992.0 ? (uint64_t)id : 0;
+}
+
+static void set_timer(lua_State *L, int table_ref, uint64_t id, int value)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, table_ref);
+	if (value)
+		lua_pushvalue(L, value);
+	else
+		lua_pushnil(L);
+	lua_rawseti(L, -2, timer_index(id));
+	lua_pop(L, 1);
+}
+
+static void forget_timer(lua_State *L, struct backend *b, uint64_t id)
+{
+	set_timer(L, b->timers_ref, id, 0);
+	set_timer(L, b->params_ref, id, 0);
+}
+
+static double check_delay(lua_State *L, int arg)
+{
+	double delay = luaL_checknumber(L, arg);
+	luaL_argcheck(L, delay == delay, arg, "a number of seconds expected, got NaN");
+	return delay;
+}
+
+/* add_task(delay, f, param) → id. */
+static int timer_add_task(lua_State *L)
+{
+	struct backend *b = backend(L);
+	double delay = check_delay(L, 1);
+	if (lua_type(L, 2) != LUA_TFUNCTION && !luaL_getmetafield(L, 2, "__call"))
+		luaL_argerror(L, 2, "function expected");
+	uint64_t id = sgo_timer_add(b->io, delay);
+	if (id == 0)
+		return fail(L, "too many timers");
+	set_timer(L, b->timers_ref, id, 2);
+	if (!lua_isnoneornil(L, 3))
+		set_timer(L, b->params_ref, id, 3);
+	lua_pushnumber(L, (lua_Number)id);
+	return 1;
+}
+
+static int invalid_id(lua_State *L)
+{
+	return lua_isnoneornil(L, 1) || lua_type(L, 1) == LUA_TNUMBER ? 0 : fail(L, "invalid timer id");
+}
+
+/* stop(id). A timer that has fired or never was is no error. */
+static int timer_stop(lua_State *L)
+{
+	struct backend *b = backend(L);
+	uint64_t id = timer_id(L, 1);
+	if (id != 0 && sgo_timer_stop(b->io, id))
+		forget_timer(L, b, id);
+	return invalid_id(L);
+}
+
+/* reschedule(id, delay) */
+static int timer_reschedule(lua_State *L)
+{
+	struct backend *b = backend(L);
+	double delay = check_delay(L, 2);
+	sgo_timer_reschedule(b->io, timer_id(L, 1), delay);
+	return invalid_id(L);
+}
+
+/* to_absolute_time(t): monotonic → wall clock */
+static int timer_to_absolute_time(lua_State *L)
+{
+	lua_pushnumber(L, luaL_checknumber(L, 1) - monotonic_clock() + wall_clock());
+	return 1;
+}
+
+/* Runs the timers that have expired by now. */
+void run_timers(lua_State *L, struct backend *b)
+{
+	uint64_t id;
+	double now = wall_clock();
+	int top = lua_gettop(L);
+	sgo_timer_tick(b->io);
+	while ((id = sgo_timer_pop(b->io)) != 0) {
+		int nargs = 2;
+		lua_rawgeti(L, LUA_REGISTRYINDEX, b->timers_ref);
+		lua_rawgeti(L, -1, timer_index(id));
+		lua_remove(L, -2);
+		lua_pushnumber(L, now);
+		lua_pushnumber(L, (lua_Number)id);
+		lua_rawgeti(L, LUA_REGISTRYINDEX, b->params_ref);
+		lua_rawgeti(L, -1, timer_index(id));
+		lua_remove(L, -2);
+		if (lua_isnil(L, -1))
+			lua_pop(L, 1);
+		else
+			nargs = 3;
+		bool ok = call_protected(L, b, nargs, 1);
+		bool repeat = ok && lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) == lua_tonumber(L, -1);
+		if (repeat)
+			sgo_timer_repeat(b->io, id, lua_tonumber(L, -1));
+		else if (sgo_timer_stop(b->io, id))
+			forget_timer(L, b, id);
+		if (!ok)
+			log_backend(L, b, "error", "Error in timer: %s", 1);
+		lua_settop(L, top);
+	}
+}
+
+const luaL_Reg timer_functions[] = {
+	{"add_task", timer_add_task},
+	{"reschedule", timer_reschedule},
+	{"stop", timer_stop},
+	{"to_absolute_time", timer_to_absolute_time},
+	{NULL, NULL}
+};
