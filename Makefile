@@ -44,22 +44,24 @@ help: ## print this list
 run: ## install what is missing, build, run a demo Prosody on loopback
 	@scripts/install-deps build run
 	@$(MAKE) --no-print-directory so
-	@BUILD='$(abspath $(BUILD))' demo/run
+	@exec env BUILD='$(abspath $(BUILD))' demo/run # exec: a signal to make must reach it
 
 .PHONY: test
 test: ## install what is missing, run every check and test
-	@GO='$(GO)' test/run
+	@exec env GO='$(GO)' test/run
 
 .PHONY: so
-so: need-go $(NOLUA) ## build the module, build/net/server_go.so
-	@mkdir -p $(BUILD)/link $(BUILD)/net
+so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.so
+	@mkdir -p $(BUILD)/net
+	@# Into a folder of its own, then moved: two may build at once, and a Prosody
+	@# that runs from the old file keeps it, which writing over it would not let.
+	dir=$$(mktemp -d $(BUILD)/link.XXXXXX) && trap 'rm -rf $$dir' EXIT && \
 	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed" \
 	$(GO) build -buildmode=c-shared -buildvcs=false -trimpath -tags $(tags) \
 		-ldflags "-s -w -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
-		-o $(BUILD)/link/server_go.so .
-	@# Moved, never written over: a Prosody that runs from the old file keeps it.
-	@mv -f $(BUILD)/link/server_go.so $(SO)
-	@echo $(LUA_VERSION) >$(BUILD)/link/lua-version
+		-o $$dir/server_go.so . && \
+	mv -f $$dir/server_go.so $(SO)
+	@echo $(LUA_VERSION) >$(BUILD)/lua-version
 
 .PHONY: so-all
 so-all: ## build for each Lua, build/lua5.1/net/server_go.so ... build/luajit/...
@@ -69,11 +71,10 @@ so-all: ## build for each Lua, build/lua5.1/net/server_go.so ... build/luajit/..
 
 # golua links its Lua by name, but a module must use the Lua that loads it. So
 # the linker finds these empty libraries before the real ones.
-$(NOLUA):
-	@mkdir -p $@.new
+$(NOLUA)/libluajit-5.1.so:
+	@mkdir -p $(NOLUA)
 	@for lib in lua5.1 lua5.2 lua5.3 lua5.4 luajit-5.1; do \
-		echo '/* empty: the Lua that loads the module has it all */' >$@.new/lib$$lib.so || exit; done
-	@mv -T $@.new $@
+		echo '/* empty: the Lua that loads the module has it all */' >$(NOLUA)/lib$$lib.so || exit; done
 
 .PHONY: need-go
 need-go:
@@ -84,7 +85,7 @@ need-go:
 # not need root to have Go.
 $(SO): $(filter-out %_test.go,$(wildcard *.go *.c *.h */*.go include/*)) go.mod go.sum server_go.map Makefile
 	@$(MAKE) --no-print-directory so
-ifneq ($(LUA_VERSION),$(shell cat $(BUILD)/link/lua-version 2>/dev/null))
+ifneq ($(LUA_VERSION),$(shell cat $(BUILD)/lua-version 2>/dev/null))
 .PHONY: $(SO)
 endif
 

@@ -4,8 +4,8 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
-/* Beyond this much is sent without waiting for the end of the batch. */
-#define COMMANDS_SOFT_LIMIT (1 << 20)
+/* A log that a large write made larger than this is not kept. */
+#define COMMANDS_KEPT (256 << 10)
 
 static bool buffer_reserve(struct buffer *buf, size_t length)
 {
@@ -114,8 +114,6 @@ bool command_write(struct backend *b, struct object *o, const char *data, size_t
 		data += n;
 		length -= n;
 	} while (length > 0);
-	if (b->commands.used > COMMANDS_SOFT_LIMIT)
-		flush_commands(b);
 	return true;
 }
 
@@ -125,11 +123,11 @@ void flush_commands(struct backend *b)
 	commands_applied(b);
 }
 
-/* The I/O side has taken the log. One large write leaves no large log. */
+/* The I/O side has taken the log. */
 void commands_applied(struct backend *b)
 {
 	b->commands.used = 0;
 	b->last_write = 0;
-	if (b->commands.size > 2 * COMMANDS_SOFT_LIMIT)
+	if (b->commands.size > COMMANDS_KEPT)
 		buffer_free(&b->commands);
 }

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,7 +16,20 @@ static volatile bool in_forked_child;
 
 static void after_fork_in_child(void) { in_forked_child = true; }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
+static struct sigaction host_sigpipe;
+
+/* Runs before Go's own initialisation, which takes SIGPIPE over. */
+__attribute__((constructor(101))) static void remember_sigpipe(void)
+{
+	sigaction(SIGPIPE, NULL, &host_sigpipe);
+}
+
+/* Prosody ignores SIGPIPE; nothing in this module can raise one. */
+static void first_open(void)
+{
+	sigaction(SIGPIPE, &host_sigpipe, NULL);
+	pthread_atfork(NULL, NULL, after_fork_in_child);
+}
 
 /* The backend of the running function. Raises where Go cannot be called. */
 struct backend *backend(lua_State *L)
@@ -181,13 +195,13 @@ static const luaL_Reg general_functions[] = {
 __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, watch_forks);
 	if (in_forked_child)
 		return luaL_error(L, "net.server_go cannot be used in a forked process");
 	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
 	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
 	lua_settop(L, 0);
 	new_backend(L, prosody13);
+	pthread_once(&once, first_open); /* Go is up: it has answered */
 	lua_settop(L, 1);
 
 	lua_newtable(L);

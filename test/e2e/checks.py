@@ -243,7 +243,8 @@ async def shell_timers(world):
     """mod_admin_shell's debug:timers() answers"""
     error, text = await shell.command(world.prosody.socket, "debug:timers()")
     assert not error and text.startswith("-- net.server.timer\n"), text
-    assert "Next event at" in text, text
+    if world.backend == "epoll":  # the shell reads an upvalue of add_task by its name; a C function's have none
+        assert "Next event at" in text, text
 
 
 @check()
@@ -346,6 +347,16 @@ async def sighup(world):
         await world.prosody.logged("Reloading configuration file", size)
         await ping_pong(world)
     assert not world.alice.gone.is_set() and not world.bob.gone.is_set(), "a client was disconnected"
+
+
+@check()
+async def other_signals(world):
+    """SIGUSR1 is logged, SIGPIPE ignored, and the clients stay connected"""
+    size = world.prosody.log_size()
+    world.prosody.signal(signal.SIGPIPE)
+    world.prosody.signal(signal.SIGUSR1)
+    await world.prosody.logged("Received SIGUSR1", size)
+    await ping_pong(world)
 
 
 @check(25)
