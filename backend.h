@@ -36,6 +36,9 @@ struct object {
 	bool closing;    /* close() was called, the output is being sent */
 	bool ended;      /* ondisconnect was or is being called */
 	bool dirty;      /* in backend.dirty */
+	bool blocked;    /* block_reads() is in force */
+	bool tls_started; /* starttls() was called, or TLS is direct */
+	bool tls;         /* the handshake is complete */
 };
 
 /* A growing byte array. */
@@ -65,6 +68,9 @@ struct backend {
 	/* registry references */
 	int objects_ref, timers_ref, params_ref, signals_ref;
 	int metatable_ref, socket_metatable_ref;
+	int tls_socket_metatable_ref, context_metatable_ref, context_methods_ref;
+	int contexts_ref; /* weak: LuaSec's context or a configuration → ours */
+	int alpn_ref;     /* weak: our context → its ALPN function */
 	int logger_ref, log_ref, traceback_ref;
 };
 
@@ -72,12 +78,14 @@ struct backend {
 struct backend *backend(lua_State *L);
 void set_functions(lua_State *L, const luaL_Reg *functions);
 int fail(lua_State *L, const char *message);
+bool may_call_go(void);
 double wall_clock(void);
 double monotonic_clock(void);
 
 /* commands.c: the log of commands for the I/O side */
 void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);
 void command_number(struct backend *b, const struct object *o, enum sgo_command_kind kind, double value);
+void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *, const char *text);
 void command_release(struct backend *b, uint64_t handle);
 bool command_write(struct backend *b, struct object *o, const char *data, size_t length);
 void mark_dirty(struct backend *b, struct object *o);
@@ -112,6 +120,8 @@ void push_logger(lua_State *L, struct backend *b, const char *name);
 /* one file for each group of functions */
 extern const luaL_Reg connection_methods[];
 extern const luaL_Reg socket_methods[];
+extern const luaL_Reg tls_socket_methods[];
+extern const luaL_Reg context_methods[];
 extern const luaL_Reg open_functions[];
 extern const luaL_Reg watch_functions[];
 extern const luaL_Reg timer_functions[];
@@ -121,11 +131,29 @@ int api_hook_signal(lua_State *L);
 void run_timers(lua_State *L, struct backend *b);
 void call_signal_handler(lua_State *L, struct backend *b, int number);
 void push_socket(lua_State *L, struct backend *b, uint64_t handle);
+void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
 
-#define TLS_UNSUPPORTED "TLS is not supported by net.server_go yet"
+/* tls.c: contexts, starttls and what is known of the peer */
+void open_tls(lua_State *L, struct backend *b);
+bool check_context(lua_State *L, struct backend *b, int index);
+void start_tls(lua_State *L, struct backend *b, int connection, struct object *o, bool direct);
+void deliver_hello(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev);
+void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o);
+int api_tls_builder(lua_State *L);
+int tls_info(lua_State *L);
+int tls_peercertificate(lua_State *L);
+int tls_peerchain(lua_State *L);
+int tls_peerverification(lua_State *L);
+int tls_peerfinished(lua_State *L);
+int tls_sniname(lua_State *L);
+int tls_alpn(lua_State *L);
+int tls_exportkeyingmaterial(lua_State *L);
 
 #ifndef LUA_OK
 #define LUA_OK 0
+#endif
+#if LUA_VERSION_NUM >= 502
+#define lua_objlen lua_rawlen
 #endif
 
 #endif

@@ -61,6 +61,14 @@ void command_number(struct backend *b, const struct object *o, enum sgo_command_
 	append_record(b, o->handle, kind, &value, sizeof value);
 }
 
+void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *secure, const char *text)
+{
+	struct buffer payload = {0};
+	if (buffer_append(&payload, secure, sizeof *secure) && buffer_append(&payload, text, secure->length))
+		append_record(b, o->handle, kind, payload.data, payload.used);
+	buffer_free(&payload);
+}
+
 void command_release(struct backend *b, uint64_t handle)
 {
 	append_record(b, handle, SGO_RELEASE, "", 0);

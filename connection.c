@@ -255,19 +255,24 @@ static int connection_setoption(lua_State *L)
 	return 2;
 }
 
+/* As in the reference, a closed connection changes its listeners without telling them. */
 static int connection_setlistener(lua_State *L)
 {
 	struct backend *b = backend(L);
-	check_object(L, b, 1);
+	struct object *o = check_object(L, b, 1);
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 3);
-	lua_pushvalue(L, 1);
-	call_listener(L, b, "ondetach", 0);
+	if (o) {
+		lua_pushvalue(L, 1);
+		call_listener(L, b, "ondetach", 0);
+	}
 	lua_pushvalue(L, 2);
 	lua_setfield(L, 1, "listeners");
-	lua_pushvalue(L, 1);
-	lua_pushvalue(L, 3);
-	call_listener(L, b, "onattach", 1);
+	if (o) {
+		lua_pushvalue(L, 1);
+		lua_pushvalue(L, 3);
+		call_listener(L, b, "onattach", 1);
+	}
 	return 0;
 }
 
@@ -275,8 +280,9 @@ static int connection_setlistener(lua_State *L)
 static int connection_on(lua_State *L)
 {
 	struct backend *b = backend(L);
-	check_object(L, b, 1);
 	const char *what = luaL_checkstring(L, 2);
+	if (check_object(L, b, 1) == NULL)
+		return 0;
 	const char *name = lua_pushfstring(L, "on%s", what);
 	lua_replace(L, 2); /* kept there while it is in use */
 	int nargs = lua_gettop(L) - 2;
@@ -290,7 +296,8 @@ static int connection_on(lua_State *L)
 static int call_own_listener(lua_State *L, const char *name)
 {
 	struct backend *b = backend(L);
-	check_object(L, b, 1);
+	if (check_object(L, b, 1) == NULL)
+		return 0;
 	call_listener(L, b, name, lua_gettop(L) - 1);
 	return 1;
 }
@@ -390,17 +397,41 @@ static int connection_socket(lua_State *L)
 	return 1;
 }
 
+/* True once TLS has started. */
 static int connection_ssl(lua_State *L)
 {
 	check_object(L, backend(L), 1);
-	lua_pushnil(L);
+	lua_getfield(L, 1, "_tls");
 	return 1;
 }
 
+/*
+ * conn:starttls(context): what was written goes in the clear, the rest and
+ * all that arrives from now on belong to TLS. nil keeps the context it has.
+ */
 static int connection_starttls(lua_State *L)
 {
-	check_object(L, backend(L), 1);
-	return fail(L, TLS_UNSUPPORTED);
+	struct backend *b = backend(L);
+	struct object *o = live_connection(L, b);
+	if (o == NULL || o->closing || o->tls_started)
+		return 0;
+	lua_settop(L, 2);
+	if (lua_toboolean(L, 2))
+		lua_setfield(L, 1, "tls_ctx");
+	start_tls(L, b, 1, o, false);
+	return 0;
+}
+
+/* conn:block_reads(): nothing more is delivered before starttls(). */
+static int connection_block_reads(lua_State *L)
+{
+	struct backend *b = backend(L);
+	struct object *o = live_connection(L, b);
+	if (o && !o->closing && !o->tls_started) {
+		o->blocked = true;
+		command(b, o, SGO_BLOCK_READS);
+	}
+	return 0;
 }
 
 static int connection_sslctx(lua_State *L)
@@ -443,6 +474,7 @@ static int connection_set_send(lua_State *L)
 
 const luaL_Reg connection_methods[] = {
 	{"add", connection_set},
+	{"block_reads", connection_block_reads},
 	{"clientport", connection_clientport},
 	{"close", connection_close},
 	{"debug", connection_debug},
@@ -479,6 +511,11 @@ const luaL_Reg connection_methods[] = {
 	{"setwritetimeout", connection_setwritetimeout},
 	{"socket", connection_socket},
 	{"ssl", connection_ssl},
+	{"ssl_exportkeyingmaterial", tls_exportkeyingmaterial},
+	{"ssl_info", tls_info},
+	{"ssl_peercertificate", tls_peercertificate},
+	{"ssl_peerfinished", tls_peerfinished},
+	{"ssl_peerverification", tls_peerverification},
 	{"sslctx", connection_sslctx},
 	{"starttls", connection_starttls},
 	{"updatenames", connection_updatenames},

@@ -6,3 +6,8 @@ require (
 	github.com/aarzilli/golua v0.0.0-20250217091409-248753f411c4
 	golang.org/x/sys v0.49.0
 )
+
+require (
+	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+)

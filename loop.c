@@ -43,7 +43,11 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	lua_pushvalue(L, index);
 	lua_pushvalue(L, server_index);
 	log_object(L, index, "debug", "New connection %s on server %s", 2);
-	deliver_connected(L, b, index, o);
+	lua_getfield(L, index, "tls_direct");
+	if (lua_toboolean(L, -1))
+		start_tls(L, b, index, o, true);
+	else
+		deliver_connected(L, b, index, o);
 }
 
 static void deliver_accept_failed(lua_State *L, struct backend *b, int index, const struct sgo_event *ev)
@@ -84,7 +88,7 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 {
 	if (o->closing || o->ended)
 		return;
-	if (o->paused) {
+	if (o->paused || o->blocked || (o->tls_started && !o->tls)) {
 		ev->refused = 1; /* it will come again after resume() */
 		return;
 	}
@@ -95,7 +99,7 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 
 static void deliver_drained(lua_State *L, struct backend *b, int index, struct object *o)
 {
-	if (o->closing || o->ended || o->held)
+	if (o->closing || o->ended || o->held || (o->tls_started && !o->tls))
 		return;
 	lua_pushvalue(L, index);
 	call_method_or_listener(L, b, "ondrain", 0);
@@ -162,6 +166,19 @@ static void deliver_ready(lua_State *L, struct backend *b, int index, const stru
 		call_watch(L, b, index, handle, "onwritable");
 }
 
+static void deliver_tls_started(lua_State *L, struct backend *b, int index, struct object *o)
+{
+	if (o->ended)
+		return;
+	log_object(L, index, "debug", "Starting TLS now", 0);
+	set_names(L, b, index, o);
+	lua_pushboolean(L, true);
+	lua_setfield(L, index, "_tls");
+	lua_pushvalue(L, index);
+	call_listener(L, b, "onstarttls", 0);
+	lua_pop(L, 1);
+}
+
 static void deliver(lua_State *L, struct backend *b, struct sgo_event *ev)
 {
 	if (ev->kind == SGO_ACCEPTED) {
@@ -202,6 +219,22 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *ev)
 		break;
 	case SGO_READY:
 		deliver_ready(L, b, index, o, ev);
+		break;
+	case SGO_TLS_STARTED:
+		deliver_tls_started(L, b, index, o);
+		break;
+	case SGO_HELLO:
+		if (!o->ended)
+			deliver_hello(L, b, index, o, ev);
+		break;
+	case SGO_SECURED:
+		if (o->ended)
+			break;
+		o->tls = true;
+		deliver_secured(L, b, index, o);
+		o = find_object(b, ev->handle);
+		if (o && o->connected && !o->closing)
+			command_write(b, o, "", 0);
 		break;
 	case SGO_ACCEPTED:
 	case SGO_SIGNAL:

@@ -68,6 +68,7 @@ func readSettings(L *lua.State, index int) (loop.Settings, luaSettings, error) {
 		ReadTimeout:         t.number("read_timeout", d.ReadTimeout),
 		SendTimeout:         t.number("send_timeout", d.SendTimeout),
 		ConnectTimeout:      t.number("connect_timeout", d.ConnectTimeout),
+		HandshakeTimeout:    t.number("ssl_handshake_timeout", d.HandshakeTimeout),
 		AcceptRetryInterval: t.number("accept_retry_interval", d.AcceptRetryInterval),
 		ReadSize:            t.count("read_size", d.ReadSize, 1),
 		Backlog:             t.count("tcp_backlog", d.Backlog, 0),

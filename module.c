@@ -31,6 +31,8 @@ static void first_open(void)
 	pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 
+bool may_call_go(void) { return !in_forked_child; }
+
 /* The backend of the running function. Raises where Go cannot be called. */
 struct backend *backend(lua_State *L)
 {
@@ -165,10 +167,12 @@ static void new_backend(lua_State *L, bool prosody13)
 	b->signals_ref = new_table_ref(L);
 	b->metatable_ref = metatable_ref(L, connection_methods);
 	b->socket_metatable_ref = metatable_ref(L, socket_methods);
+	b->tls_socket_metatable_ref = metatable_ref(L, tls_socket_methods);
 	b->traceback_ref = traceback_ref(L);
 	b->logger_ref = require_field(L, "util.logger", "init");
 	push_logger(L, b, "server_go");
 	b->log_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	open_tls(L, b);
 }
 
 static void push_event_table(lua_State *L)
@@ -188,6 +192,7 @@ static const luaL_Reg general_functions[] = {
 	{"get_backend", api_get_backend},
 	{"set_config", api_set_config},
 	{"hook_signal", api_hook_signal},
+	{"tls_builder", api_tls_builder},
 	{NULL, NULL}
 };
 

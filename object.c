@@ -159,6 +159,10 @@ static void close_foreign_socket(lua_State *L, struct backend *b, int index)
 	lua_getfield(L, index, "conn");
 	lua_pushnil(L);
 	lua_setfield(L, index, "conn");
+	if (lua_istable(L, -1)) { /* with TLS it is below ours */
+		lua_rawgeti(L, -1, 2);
+		lua_remove(L, -2);
+	}
 	if (!lua_isuserdata(L, -1)) {
 		lua_pop(L, 1);
 		return;

@@ -14,14 +14,18 @@ static int configured_read_mode(lua_State *L, int config)
 	return mode;
 }
 
-static bool wants_tls(lua_State *L, int config)
+/* For direct TLS: whether there is a context that can be used; pushes the reason if not. */
+static bool check_server_tls(lua_State *L, struct backend *b, int config)
 {
 	if (lua_isnoneornil(L, config))
-		return false;
+		return true;
 	lua_getfield(L, config, "tls_direct");
-	bool direct = lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	return direct;
+	lua_getfield(L, config, "tls_ctx");
+	bool direct = lua_toboolean(L, -2);
+	if (direct && !check_context(L, b, lua_gettop(L)))
+		return false;
+	lua_pop(L, 2);
+	return true;
 }
 
 /*
@@ -66,8 +70,8 @@ static int api_listen(lua_State *L)
 	check_listeners(L, 3);
 	int mode = configured_read_mode(L, 4);
 	lua_settop(L, 4);
-	if (wants_tls(L, 4))
-		return fail(L, TLS_UNSUPPORTED);
+	if (!check_server_tls(L, b, 4))
+		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_listen(b->io, (char *)addr, length, port, mode, &opened, &err) < 0)
@@ -99,8 +103,8 @@ static int api_wrapserver(lua_State *L)
 	check_listeners(L, 4);
 	int mode = configured_read_mode(L, 5);
 	lua_settop(L, 5);
-	if (wants_tls(L, 5))
-		return fail(L, TLS_UNSUPPORTED);
+	if (!check_server_tls(L, b, 5))
+		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_serve(b->io, fd, mode, &opened, &err) < 0)
@@ -156,8 +160,8 @@ static int api_addclient(lua_State *L)
 	const char *kind = luaL_optlstring(L, 6, "", &kind_length);
 	check_extra(L, 7);
 	lua_settop(L, 7);
-	if (lua_toboolean(L, 5))
-		return fail(L, TLS_UNSUPPORTED);
+	if (lua_toboolean(L, 5) && !check_context(L, b, 5))
+		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_dial(b->io, (char *)addr, length, port, (char *)kind, kind_length, mode, &opened, &err) < 0)
@@ -169,6 +173,8 @@ static int api_addclient(lua_State *L)
 	lua_setfield(L, 8, "conn");
 	lua_pushvalue(L, 8);
 	log_object(L, 8, "debug", "Client %s created", 1);
+	if (lua_toboolean(L, 5))
+		start_tls(L, b, 8, o, true);
 	return 2;
 }
 
@@ -181,8 +187,8 @@ static int api_wrapclient(lua_State *L)
 	int mode = read_mode(L, 5, 5);
 	check_extra(L, 7);
 	lua_settop(L, 7);
-	if (lua_toboolean(L, 6))
-		return fail(L, TLS_UNSUPPORTED);
+	if (lua_toboolean(L, 6) && !check_context(L, b, 6))
+		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_adopt(b->io, fd, mode, &opened, &err) < 0)
@@ -191,6 +197,8 @@ static int api_wrapclient(lua_State *L)
 	set_client_fields(L, b, 8, 2, 7, o);
 	lua_pushvalue(L, 1);
 	lua_setfield(L, 8, "conn");
+	if (lua_toboolean(L, 6))
+		start_tls(L, b, 8, o, true);
 	return 1;
 }
 

@@ -7,13 +7,24 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
-void push_socket(lua_State *L, struct backend *b, uint64_t handle)
+static void push_with_metatable(lua_State *L, uint64_t handle, int metatable_ref)
 {
 	lua_createtable(L, 1, 0);
 	lua_pushnumber(L, (lua_Number)handle);
 	lua_rawseti(L, -2, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, b->socket_metatable_ref);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_ref);
 	lua_setmetatable(L, -2);
+}
+
+void push_socket(lua_State *L, struct backend *b, uint64_t handle)
+{
+	push_with_metatable(L, handle, b->socket_metatable_ref);
+}
+
+/* The same with TLS: callers tell by the methods, as with LuaSec's sockets. */
+void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle)
+{
+	push_with_metatable(L, handle, b->tls_socket_metatable_ref);
 }
 
 /* Calls the method of the connection behind argument 1 with the same arguments. */
@@ -81,15 +92,31 @@ static int push_end(lua_State *L, bool peer)
 static int socket_getpeername(lua_State *L) { return push_end(L, true); }
 static int socket_getsockname(lua_State *L) { return push_end(L, false); }
 
+#define SOCKET_METHODS \
+	{"close", socket_close}, \
+	{"dirty", socket_dirty}, \
+	{"getfd", socket_getfd}, \
+	{"getpeername", socket_getpeername}, \
+	{"getsockname", socket_getsockname}, \
+	{"receive", socket_receive}, \
+	{"send", socket_send}, \
+	{"setoption", socket_setoption}, \
+	{"settimeout", socket_settimeout}
+
 const luaL_Reg socket_methods[] = {
-	{"close", socket_close},
-	{"dirty", socket_dirty},
-	{"getfd", socket_getfd},
-	{"getpeername", socket_getpeername},
-	{"getsockname", socket_getsockname},
-	{"receive", socket_receive},
-	{"send", socket_send},
-	{"setoption", socket_setoption},
-	{"settimeout", socket_settimeout},
+	SOCKET_METHODS,
+	{NULL, NULL}
+};
+
+const luaL_Reg tls_socket_methods[] = {
+	SOCKET_METHODS,
+	{"exportkeyingmaterial", tls_exportkeyingmaterial},
+	{"getalpn", tls_alpn},
+	{"getpeercertificate", tls_peercertificate},
+	{"getpeerchain", tls_peerchain},
+	{"getpeerfinished", tls_peerfinished},
+	{"getpeerverification", tls_peerverification},
+	{"getsniname", tls_sniname},
+	{"info", tls_info},
 	{NULL, NULL}
 };

@@ -56,6 +56,23 @@
  *   int sgo_hook_signal(io, int number, int on, error)
  *       Delivers the signal as events, or gives it back. Returns 0 or -1.
  *
+ *   int sgo_context_new(io, lua_State *, int index, uint64_t *id,
+ *                       struct sgo_text *notices, error)
+ *       A TLS context of the LuaSec configuration table at index. Returns 0;
+ *       -1; or n > 0 if the password function of the n-th key pair (1 for the
+ *       table's own) has to be called first and its result put in its place.
+ *       notices: lines of level, tab, text, to be logged. A struct sgo_text
+ *       is malloc'ed by Go and freed by C.
+ *   void sgo_context_free(io, uint64_t id)      sessions that use it keep it
+ *   void sgo_add_tlsa(io, handle, name, length, usage, selector, matching,
+ *                     data, length)
+ *       A TLSA record for the connection, before SGO_START_TLS.
+ *   int sgo_tls_query(io, handle, enum sgo_tls_question, int arg, struct sgo_text *)
+ *       Returns 1 and the answer, or 0. Only after SGO_SECURED.
+ *   int sgo_tls_export(io, handle, label, length, context, length, int n,
+ *                      struct sgo_text *)
+ *       RFC 5705 keying material, n bytes. context may be NULL. Returns 0 or -1.
+ *
  *   uint64_t sgo_timer_add(io, double delay)            0: too many
  *   int sgo_timer_stop(io, id)                          1 if there was one
  *   void sgo_timer_reschedule(io, id, double delay)
@@ -75,6 +92,20 @@ struct sgo_error {
 	char text[256];
 };
 
+struct sgo_text {
+	char *data;
+	size_t length;
+};
+
+enum sgo_tls_question {
+	SGO_TLS_INFO = 1,     /* lines: s, n or b for the type, name, tab, value */
+	SGO_TLS_CERTIFICATE,  /* number arg of the peer's chain, PEM */
+	SGO_TLS_VERIFICATION, /* empty: trusted; else an error or nothing, then lines of depth, tab, error */
+	SGO_TLS_FINISHED,
+	SGO_TLS_SERVER_NAME,
+	SGO_TLS_ALPN,
+};
+
 /* Commands: see package loop, command.go, for what each does. */
 enum sgo_command_kind {
 	SGO_WRITE = 1,
@@ -91,7 +122,23 @@ enum sgo_command_kind {
 	SGO_WRITE_DEADLINE,
 	SGO_WATCH_FLAGS,
 	SGO_FINISH,
+	SGO_BLOCK_READS,
+	SGO_START_TLS,    /* payload: struct sgo_secure and its text */
+	SGO_ANSWER_HELLO, /* the same */
 	SGO_RELEASE,
+};
+
+/* context 0 in an answer refuses the name that the client asked for. */
+struct sgo_secure {
+	uint64_t context;
+	uint32_t flags;
+	uint32_t length; /* of the text that follows: SNI, or the ALPN protocol */
+};
+
+enum {
+	SGO_START_DIRECT = 1,
+	SGO_START_ASK_HELLO = 2,
+	SGO_ANSWER_CHOSEN = 1, /* the text is the ALPN protocol, "" for none */
 };
 
 /* One record of the command log; the payload follows it, padded to 8 bytes. */
@@ -112,6 +159,9 @@ enum sgo_event_kind {
 	SGO_CLOSED,
 	SGO_READY,
 	SGO_SIGNAL,
+	SGO_TLS_STARTED,
+	SGO_HELLO,
+	SGO_SECURED,
 };
 
 struct sgo_event {

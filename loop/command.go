@@ -24,6 +24,9 @@ const (
 	cmdWriteDeadline            // the same
 	cmdWatchFlags               // of a watch: bit 0 readable, bit 1 writable
 	cmdFinish                   // close when all is sent, then Closed
+	cmdBlockReads               // deliver nothing until TLS has started
+	cmdStartTLS                 // see secureCommand
+	cmdAnswerHello              // see secureCommand
 	cmdRelease                  // the Lua side forgets the handle: close it now
 )
 
@@ -70,8 +73,16 @@ func number(payload []byte) float64 {
 }
 
 func (c *conn) command(kind uint32, payload []byte) {
-	if kind == cmdWrite {
+	switch kind {
+	case cmdWrite:
 		c.write(payload)
+		return
+	case cmdStartTLS:
+		c.startTLS(readSecureCommand(payload))
+		c.update()
+		return
+	case cmdAnswerHello:
+		c.answerHello(readSecureCommand(payload))
 		return
 	}
 	var value float64
@@ -105,6 +116,9 @@ func (c *conn) command(kind uint32, payload []byte) {
 		c.setReadDeadline(value)
 	case cmdWriteDeadline:
 		c.setWriteDeadline(value)
+	case cmdBlockReads:
+		c.blocked = true
+		c.readDeadline = 0
 	case cmdFinish:
 		c.finish()
 	}

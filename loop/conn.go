@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
 )
 
 // readMode says how received bytes are cut: a positive number is the most
@@ -47,8 +49,10 @@ type conn struct {
 	finishing bool // the Lua side has closed; the rest of the output is sent
 	paused    bool
 	held      bool // output is kept
+	announced bool // Connected or Accepted was emitted
 	wantWrite bool // connecting: wait to be writable
 	dirty     bool // in loop.dirty
+	drainDue  bool // something was written since the last Drained
 	resuming  bool // in loop.resumed
 	mode      readMode
 
@@ -64,6 +68,16 @@ type conn struct {
 	sentOut int
 	sent    uint64
 
+	written uint64 // bytes that the Lua side wrote
+
+	security security
+	blocked  bool         // deliver nothing: TLS is about to start
+	eof      bool         // TLS: the peer's stream has ended
+	more     bool         // TLS: the session may have more to read
+	session  *tls.Session // nil while plain
+	dane     *tls.DANE
+	early    []byte // written before the handshake was complete
+
 	// ns on the loop's clock, 0 for none.
 	readDeadline  int64
 	writeDeadline int64
@@ -74,6 +88,7 @@ type conn struct {
 // fd on error.
 func (l *Loop) newConn(fd int, state connState, mode readMode, datagram bool) (*conn, error) {
 	c := &conn{loop: l, state: state, mode: mode, datagram: datagram, wantWrite: true}
+	c.announced = state == stateOpen
 	c.alarm.owner = c
 	c.fd = fd
 	if c.handle = l.objects.insert(c); c.handle == 0 {
@@ -105,13 +120,24 @@ type Opened struct {
 
 func (c *conn) opening() Opened { return Opened{c.handle, c.fd, c.datagram} }
 
-// canRead reports whether the Lua side will take data.
+// canRead reports whether data may be read from the socket: whether the Lua
+// side will take it, or the handshake.
 func (c *conn) canRead() bool {
+	switch c.security {
+	case securityWaits:
+		return false
+	case securityHandshake:
+		return c.state == stateOpen && !c.eof
+	case secured:
+		if c.more || c.eof {
+			return false
+		}
+	}
 	return (c.state == stateOpen || c.datagram && c.state == stateConnecting) &&
 		!c.finishing && c.pending == nil && c.mayDeliver()
 }
 
-func (c *conn) mayDeliver() bool { return !c.paused && c.pausedUntil == 0 }
+func (c *conn) mayDeliver() bool { return !c.paused && !c.blocked && c.pausedUntil == 0 }
 
 // register asks epoll for what the connection waits for.
 func (c *conn) register() error {
@@ -136,15 +162,19 @@ func (c *conn) outputWaits() bool {
 	if c.state == stateConnecting {
 		return c.wantWrite
 	}
-	return len(c.out) > 0 && !c.held
+	return len(c.out) > 0 && !c.holds()
 }
+
+// holds reports whether output is kept back: pause_writes does not concern
+// the handshake.
+func (c *conn) holds() bool { return c.held && c.security != securityHandshake }
 
 // update is called after anything that changes what the connection waits for.
 func (c *conn) update() {
 	if c.state == stateClosed {
 		return
 	}
-	if c.pending != nil && c.mayDeliver() && !c.resuming {
+	if (c.pending != nil || c.more) && c.mayDeliver() && !c.resuming {
 		c.resuming = true
 		c.loop.resumed = append(c.loop.resumed, c)
 	}
@@ -185,7 +215,7 @@ func (c *conn) connectFinished() {
 		return
 	}
 	c.writeDeadline = 0
-	if c.finishing {
+	if c.finishing || c.security == securityWaits {
 		c.state = stateOpen
 		c.flush()
 		return
@@ -197,6 +227,7 @@ func (c *conn) connectFinished() {
 
 func (c *conn) opened(byData bool) {
 	c.state = stateOpen
+	c.announced = true
 	if !c.paused {
 		c.setReadDeadline(math.NaN())
 	}
@@ -223,6 +254,10 @@ func (c *conn) readSize() int {
 }
 
 func (c *conn) read() {
+	if c.security != plain {
+		c.readRaw()
+		return
+	}
 	size := c.readSize()
 	room := c.loop.arena.room()
 	if len(room) < size {
@@ -255,6 +290,10 @@ func (c *conn) received(data []byte) {
 
 // deliverPending delivers the next part of what the Lua side did not take.
 func (c *conn) deliverPending() {
+	if c.pending == nil && c.more && c.state == stateOpen && c.mayDeliver() && !c.finishing {
+		c.readSecured()
+		return
+	}
 	if c.state != stateOpen || c.pending == nil || !c.mayDeliver() {
 		return
 	}
@@ -311,6 +350,11 @@ func (c *conn) settle(ev *Event) {
 		return
 	}
 	switch {
+	case c.security != plain && c.security != secured:
+		if ev.refused {
+			c.session.Feed(ev.Bytes) // TLS started while it was on its way
+		}
+		return
 	case ev.refused && c.pending == nil:
 		c.pending = bytes.Clone(ev.Bytes)
 	case !ev.refused && ev.consumed < len(c.pending):
@@ -335,12 +379,18 @@ func (c *conn) peerClosed() {
 
 // write queues data, which stays valid until the end of the step.
 func (c *conn) write(data []byte) {
+	c.written += uint64(len(data))
+	c.drainDue = true
 	switch {
 	case c.state == stateClosed || c.finishing:
 		return
 	case c.datagram:
 		c.sendDatagram(data)
 	case len(data) == 0:
+	case c.security == secured:
+		c.encrypt(data)
+	case c.security != plain:
+		c.early = append(c.early, data...)
 	case len(c.out) == 0 && len(c.direct) == 0:
 		c.direct = data
 	default:
@@ -385,7 +435,7 @@ func (c *conn) sendDatagram(data []byte) {
 
 // flush sends what it can of the output.
 func (c *conn) flush() {
-	if c.state == stateClosed || c.state == stateConnecting || c.held {
+	if c.state == stateClosed || c.state == stateConnecting || c.holds() {
 		c.keepDirect()
 		return
 	}
@@ -401,7 +451,9 @@ func (c *conn) flush() {
 			c.end(reason(err), false)
 			return
 		}
-		c.sent += uint64(n)
+		if c.security < securityHandshake {
+			c.sent += uint64(n)
+		}
 	}
 	if n == len(data) {
 		c.flushed()
@@ -413,7 +465,7 @@ func (c *conn) flush() {
 		c.direct = data[n:]
 		c.keepDirect()
 	}
-	if n > 0 || c.writeDeadline == 0 {
+	if (n > 0 || c.writeDeadline == 0) && c.security != securityHandshake {
 		c.setWriteDeadline(math.NaN())
 	}
 	c.update()
@@ -422,6 +474,16 @@ func (c *conn) flush() {
 // flushed is called when all output has gone.
 func (c *conn) flushed() {
 	c.direct, c.out, c.sentOut = nil, nil, 0
+	switch c.security {
+	case securityWaits:
+		c.beginHandshake()
+		return
+	case securityHandshake:
+		c.update()
+		return
+	case secured:
+		c.sent = c.written
+	}
 	if !c.datagram {
 		c.writeDeadline = 0
 	}
@@ -431,7 +493,10 @@ func (c *conn) flushed() {
 	case c.state == statePeerClosed:
 		c.end(reasonClosed, true)
 	default:
-		c.loop.emit(Event{Kind: Drained, Handle: c.handle})
+		if c.drainDue {
+			c.drainDue = false
+			c.loop.emit(Event{Kind: Drained, Handle: c.handle})
+		}
 		c.update()
 	}
 }
@@ -445,6 +510,9 @@ func (c *conn) finish() {
 	c.finishing, c.held = true, false
 	c.pending = nil
 	c.readDeadline, c.pausedUntil = 0, 0
+	if c.security == secured {
+		c.sayGoodbye()
+	}
 	c.markDirty()
 }
 
@@ -494,7 +562,7 @@ func (c *conn) ring() {
 	passed := func(due int64) bool { return due != 0 && due <= now }
 	if passed(c.writeDeadline) {
 		text := "write timeout"
-		if c.state == stateConnecting || c.finishing {
+		if !c.announced || c.finishing {
 			text = "connection timeout"
 		}
 		c.end(text, false)
@@ -527,13 +595,23 @@ func (c *conn) close() {
 	if c.state == stateClosed {
 		return
 	}
-	if c.state == stateOpen && !c.datagram {
+	switch {
+	case c.state != stateOpen || c.datagram:
+	case c.security == secured:
+		c.sayGoodbye()
+		if len(c.out) > 0 {
+			_, _ = send(c.fd, c.out[c.sentOut:]) // as much as goes at once
+		}
+		c.discardInput()
+	case c.security == securityHandshake:
+		c.session.Stop()
+	default:
 		c.discardInput()
 	}
 	c.state = stateClosed
 	c.loop.alarms.remove(&c.alarm)
 	closeFD(c.fd)
-	c.direct, c.out, c.pending = nil, nil, nil
+	c.direct, c.out, c.pending, c.early = nil, nil, nil, nil
 }
 
 // discardInput reads what has arrived. Closing a TCP socket that has unread

@@ -27,6 +27,14 @@ const (
 	Ready
 	// Signal: Value is the number of the signal.
 	Signal
+	// TLSStarted: the handshake begins.
+	TLSStarted
+	// Hello: a client's hello is there and waits for the command
+	// cmdAnswerHello. Bytes are the name of SNI, a zero, and the protocols of
+	// ALPN with zeros between them.
+	Hello
+	// Secured: the handshake is complete.
+	Secured
 )
 
 // Event is one thing that the Lua side is told. Its bytes are valid until

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
 )
 
 // A Loop owns descriptors and steps them. New makes one, Close ends it.
@@ -16,6 +18,8 @@ type Loop struct {
 
 	poller   *poller
 	objects  table[object]
+	contexts table[*tls.Context]
+	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	alarms   heap[*alarm]
 	started  time.Time
 	now      int64 // ns since started, as of the latest event

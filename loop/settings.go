@@ -7,6 +7,7 @@ type Settings struct {
 	ReadTimeout         float64
 	SendTimeout         float64
 	ConnectTimeout      float64
+	HandshakeTimeout    float64 // for each step of it
 	AcceptRetryInterval float64
 	ReadSize            int
 	Backlog             int
@@ -23,6 +24,7 @@ func DefaultSettings() Settings {
 		ReadTimeout:         14 * 60,
 		SendTimeout:         180,
 		ConnectTimeout:      20,
+		HandshakeTimeout:    60,
 		AcceptRetryInterval: 10,
 		ReadSize:            8192,
 		Backlog:             128,

@@ -1,13 +1,188 @@
 package tls
 
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
 // CAStore finds trusted certificates and CRLs: a PEM file, a directory of
-// <name hash>.N files (OpenSSL's -CApath), or both. A nil store is empty.
+// <name hash>.N files (OpenSSL's -CApath, several with colons between), or
+// both. A nil store is empty.
+//
+// As in OpenSSL (by_dir.c, x509_lu.c) the directory is asked only for names
+// that the file does not have, what was found is kept, and what was not found
+// is looked for again the next time. A file that changes is seen by the next
+// store: Prosody makes new contexts when it reloads. "TRUSTED CERTIFICATE"
+// blocks, which carry OpenSSL's own notes on trust, are not read.
 type CAStore struct {
-	file, path string
+	dirs []string
+
+	mu      sync.Mutex
+	certs   map[string][]*certFacts // by canonical subject
+	crls    map[string][]*crl       // by canonical issuer
+	crlNext map[string]int          // by path without N: the first not read yet
 }
 
-// NewCAStore reads the file at once, as OpenSSL does, and the directory only
-// as names are asked for.
+// NewCAStore reads the file at once and the directory only as names are asked
+// for, so a directory that does not exist is no error. The error is the text
+// that LuaSec has in the parentheses of "error loading CA locations (%s)".
 func NewCAStore(file, path string) (*CAStore, error) {
-	return &CAStore{file: file, path: path}, nil
+	s := &CAStore{
+		certs:   map[string][]*certFacts{},
+		crls:    map[string][]*crl{},
+		crlNext: map[string]int{},
+	}
+	for _, dir := range strings.Split(path, ":") {
+		if dir != "" {
+			s.dirs = append(s.dirs, dir)
+		}
+	}
+	if file == "" {
+		return s, nil
+	}
+	return s, s.addFile(file)
+}
+
+func (s *CAStore) addFile(file string) error {
+	if f, err := os.Stat(file); err == nil && f.IsDir() {
+		return errNothingFound // fopen works on it, and no more
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return errors.New("(null)") // what becomes of errno on its way
+	}
+	certs, crls, err := parsePEM(data)
+	if err == nil && certs == nil && crls == nil {
+		err = errNothingFound
+	}
+	s.add(certs, crls)
+	return err
+}
+
+var errNothingFound = errors.New("no certificate or crl found")
+
+func (s *CAStore) add(certs []*certFacts, crls []*crl) {
+	for _, c := range certs {
+		if !contains(s.certs[c.subject], c) {
+			s.certs[c.subject] = append(s.certs[c.subject], c)
+		}
+	}
+	for _, c := range crls {
+		s.crls[c.issuer] = append(s.crls[c.issuer], c)
+	}
+}
+
+// bySubject returns the certificates of one canonical name.
+func (s *CAStore) bySubject(name string) []*certFacts {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.certs[name] == nil {
+		for _, dir := range s.dirs {
+			for n := 0; s.addHashed(filepath.Join(dir, nameHash(name)), n); n++ {
+			}
+			if s.certs[name] != nil {
+				break
+			}
+		}
+	}
+	return s.certs[name]
+}
+
+// addHashed reads one file of certificates, if there is one. Of a broken link
+// and of a file that cannot be read there may be a next one.
+func (s *CAStore) addHashed(base string, n int) bool {
+	file := fmt.Sprintf("%s.%d", base, n)
+	if _, err := os.Lstat(file); err != nil {
+		return false
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return true
+	}
+	if certs, _, err := parsePEM(data); err == nil {
+		s.add(certs, nil)
+	}
+	return true
+}
+
+// crlsBy returns the CRLs of one canonical issuer. New ones are looked for each
+// time: they come in files with a higher number.
+func (s *CAStore) crlsBy(issuer string) []*crl {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, dir := range s.dirs {
+		base := filepath.Join(dir, nameHash(issuer)+".r")
+		for s.addHashedCRL(base) {
+			s.crlNext[base]++
+		}
+	}
+	return s.crls[issuer]
+}
+
+func (s *CAStore) addHashedCRL(base string) bool {
+	file := fmt.Sprintf("%s%d", base, s.crlNext[base])
+	if _, err := os.Lstat(file); err != nil {
+		return false
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return true
+	}
+	if _, crls, err := parsePEM(data); err == nil {
+		s.add(nil, crls)
+	}
+	return true
+}
+
+// parsePEM reads certificates and CRLs among anything else. What is not even
+// DER is an error; a certificate that OpenSSL reads and Go does not is left out.
+func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
+	begun, read := bytes.Count(data, []byte("-----BEGIN ")), 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		read++
+		switch block.Type {
+		case "CERTIFICATE", "X509 CERTIFICATE":
+			if !isDERSequence(block.Bytes) {
+				return certs, crls, errors.New("wrong tag")
+			}
+			if x, err := x509.ParseCertificate(block.Bytes); err == nil {
+				certs = append(certs, newCertFacts(x))
+			}
+		case "X509 CRL":
+			c, err := parseCRL(block.Bytes)
+			if err != nil {
+				return certs, crls, errors.New("wrong tag")
+			}
+			crls = append(crls, c)
+		}
+	}
+	if read < begun {
+		return certs, crls, malformedPEM(data)
+	}
+	return certs, crls, nil
+}
+
+func isDERSequence(b []byte) bool {
+	_, ok := derSequence(b)
+	return ok
+}
+
+func malformedPEM(data []byte) error {
+	if bytes.Count(data, []byte("-----END ")) < bytes.Count(data, []byte("-----BEGIN ")) {
+		return errors.New("bad end line")
+	}
+	return errors.New("bad base64 decode")
 }

@@ -325,6 +325,8 @@ describe("close", function ()
 			conn:setreadtimeout(false);
 			conn:setwritetimeout(false);
 			write(conn, "x");
+			conn:setlistener(rec.listeners, "nobody is told");
+			conn:on("incoming", "x");
 			h.run_for(0.005);
 		end
 		rec:expect("onconnect ondisconnect");

@@ -45,7 +45,8 @@ harness.util("logger").add_simple_sink(function (name, level, message)
 	table.insert(log_lines, { name = name; level = level; message = message });
 end);
 
-local backend = require(prefix .. "net.server_" .. harness.backend_name);
+harness.module_name = prefix .. "net.server_" .. harness.backend_name;
+local backend = require(harness.module_name);
 harness.backend = backend;
 harness.now = socket.gettime;
 

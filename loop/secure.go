@@ -1,0 +1,253 @@
+package loop
+
+import (
+	"encoding/binary"
+	"io"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
+)
+
+// security is how far TLS has come on a connection.
+type security uint8
+
+const (
+	plain security = iota
+	// securityWaits: asked for; what was written before is sent in the clear
+	// first, and nothing is read any more.
+	securityWaits
+	securityHandshake
+	secured
+)
+
+// rawReadSize is how much ciphertext is read at once.
+const rawReadSize = 32 << 10
+
+// secureCommand is the payload of cmdStartTLS and cmdAnswerHello: a context
+// (8 bytes), flags (4), the length of the rest (4), the rest.
+type secureCommand struct {
+	context Handle
+	flags   uint32
+	text    string
+}
+
+// Flags of secureCommand.
+const (
+	startDirect   = 1 // Connected follows the handshake
+	startAskHello = 2 // the Lua side answers the client's hello
+	answerChosen  = 1 // text is the ALPN protocol, "" for none
+)
+
+func readSecureCommand(payload []byte) secureCommand {
+	size := binary.NativeEndian.Uint32(payload[12:])
+	return secureCommand{
+		context: Handle(binary.NativeEndian.Uint64(payload)),
+		flags:   binary.NativeEndian.Uint32(payload[8:]),
+		text:    string(payload[16 : 16+size]),
+	}
+}
+
+// AddContext makes a TLS context known to commands, until RemoveContext.
+// Connections that use it keep it.
+func (l *Loop) AddContext(c *tls.Context) Handle { return l.contexts.insert(c) }
+
+// RemoveContext forgets a context.
+func (l *Loop) RemoveContext(h Handle) { l.contexts.remove(h) }
+
+// AddTLSA gives the connection h, before its TLS starts, a TLSA record for
+// the base domain name.
+func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
+	if c := l.conn(h); c != nil {
+		if c.dane == nil {
+			c.dane = &tls.DANE{Name: name}
+		}
+		c.dane.Records = append(c.dane.Records, record)
+	}
+}
+
+// Session is the TLS session of the connection h: nil before the handshake
+// is complete. It stays after the connection has ended, until its release.
+func (l *Loop) Session(h Handle) *tls.Session {
+	if c := l.conn(h); c != nil && c.security == secured {
+		return c.session
+	}
+	return nil
+}
+
+// startTLS begins TLS as soon as everything written so far has been sent.
+// What was received and not delivered belongs to TLS.
+func (c *conn) startTLS(cmd secureCommand) {
+	if c.security != plain || c.state == stateClosed || c.finishing {
+		return
+	}
+	context, ok := c.loop.contexts.get(cmd.context)
+	if !ok {
+		c.end(cmd.text, false) // what was wrong with it
+		return
+	}
+	c.security = securityWaits
+	c.session = tls.NewSession(context, tls.Options{
+		ServerName: cmd.text,
+		AskHello:   cmd.flags&startAskHello != 0,
+		DANE:       c.dane,
+	})
+	c.dane = nil
+	if cmd.flags&startDirect != 0 {
+		c.announced = false
+	}
+	c.session.Feed(c.pending)
+	c.pending, c.blocked, c.paused = nil, false, false
+	c.readDeadline = 0
+	if c.state != stateConnecting {
+		c.setHandshakeDeadline()
+		c.markDirty() // flush begins the handshake
+	}
+}
+
+func (c *conn) setHandshakeDeadline() {
+	timeout := c.loop.settings.HandshakeTimeout
+	c.writeDeadline = c.loop.deadline(timeout, timeout)
+}
+
+func (c *conn) beginHandshake() {
+	c.security = securityHandshake
+	c.setHandshakeDeadline()
+	c.loop.emit(Event{Kind: TLSStarted, Handle: c.handle})
+	c.session.Start(func() { c.loop.Post(c.handshakeProgress) })
+	c.update()
+}
+
+// handshakeProgress is called when the handshake has output, a question, or
+// an end.
+func (c *conn) handshakeProgress() {
+	if c.state == stateClosed {
+		return
+	}
+	c.takeCiphertext()
+	if c.security == securityHandshake {
+		switch c.session.State() {
+		case tls.StateHello:
+			hello := c.session.Hello()
+			c.loop.emit(Event{Kind: Hello, Handle: c.handle,
+				text: strings.Join(append([]string{hello.ServerName, ""}, hello.ALPN...), "\x00")})
+		case tls.StateOpen:
+			c.handshakeDone()
+		case tls.StateFailed:
+			c.endWithAlert(c.session.Err())
+			return
+		}
+	}
+	c.flush()
+}
+
+func (c *conn) handshakeDone() {
+	c.security = secured
+	c.writeDeadline = 0
+	c.setReadDeadline(c.loop.settings.ReadTimeout)
+	c.loop.emit(Event{Kind: Secured, Handle: c.handle})
+	if !c.announced && !c.finishing {
+		c.opened(false)
+	}
+	if len(c.early) > 0 {
+		c.encrypt(c.early)
+		c.early = nil
+	}
+	if c.finishing {
+		c.sayGoodbye()
+	}
+	c.more = true // what came with the last flight
+	c.update()
+}
+
+func (c *conn) answerHello(cmd secureCommand) {
+	if c.security != securityHandshake {
+		return
+	}
+	context, _ := c.loop.contexts.get(cmd.context)
+	c.session.Answer(tls.Answer{Context: context, ALPN: cmd.text, ALPNChosen: cmd.flags&answerChosen != 0})
+}
+
+// encrypt turns data into output.
+func (c *conn) encrypt(data []byte) {
+	if err := c.session.Write(data); err != nil {
+		c.end(c.session.Reason(err), false)
+		return
+	}
+	c.takeCiphertext()
+}
+
+func (c *conn) takeCiphertext() {
+	output := c.session.Output()
+	if len(c.out) == 0 {
+		c.out, c.sentOut = output, 0
+	} else {
+		c.keep(output)
+	}
+}
+
+func (c *conn) sayGoodbye() {
+	c.session.CloseNotify()
+	c.takeCiphertext()
+}
+
+// readRaw reads ciphertext.
+func (c *conn) readRaw() {
+	scratch := c.loop.scratch[:]
+	n, err := unix.Read(c.fd, scratch)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err != nil:
+		text := reason(err)
+		c.end(text, text == reasonClosed)
+		return
+	case n == 0:
+		c.eof = true
+		c.session.FeedEOF()
+	default:
+		c.session.Feed(scratch[:n])
+	}
+	if c.security == securityHandshake {
+		c.setHandshakeDeadline()
+		c.update()
+	} else {
+		c.readSecured()
+	}
+}
+
+// readSecured delivers what one record holds.
+func (c *conn) readSecured() {
+	size := c.readSize()
+	room := c.loop.arena.room()
+	c.more = true
+	if len(room) < size {
+		c.update()
+		return
+	}
+	n, err := c.session.Read(room[:size])
+	c.takeCiphertext() // an answer to a key update
+	switch {
+	case n > 0:
+		c.received(c.loop.arena.take(n))
+		c.update()
+	case err == io.EOF:
+		c.peerClosed()
+	case err != nil && tls.Again(err):
+		c.more = false
+		c.update()
+	case err != nil:
+		c.endWithAlert(err)
+	}
+}
+
+// endWithAlert ends the connection after err, which TLS may have put into an
+// alert to the peer: that goes out if the kernel takes it at once.
+func (c *conn) endWithAlert(err error) {
+	c.takeCiphertext()
+	if len(c.out) > 0 {
+		_, _ = send(c.fd, c.out[c.sentOut:]) // nobody is left to hear of an error
+	}
+	c.end(c.session.Reason(err), false)
+}

@@ -1,0 +1,101 @@
+local h = require "harness";
+local backend = h.backend;
+
+describe("backend", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("exports the functions that Prosody calls", function ()
+		for _, name in ipairs({
+			"set_config", "get_backend", "listen", "addserver", "wrapserver", "addclient", "wrapclient",
+			"watchfd", "link", "add_task", "loop", "closeall", "setquitting", "addevent",
+		}) do
+			assert.is_function(backend[name], name);
+		end
+		for _, name in ipairs({ "add_task", "stop", "reschedule", "to_absolute_time" }) do
+			assert.is_function(backend.timer[name], name);
+		end
+		for name, value in pairs({ EV_READ = "r", EV_WRITE = "w", EV_READWRITE = "rw", EV_LEAVE = -1 }) do
+			assert.equal(value, backend.event[name]);
+		end
+	end);
+
+	it("has names that not every version has", function ()
+		assert.equal(h.deviation("the reference has that name for itself only", {
+			epoll = "nil", go = "function",
+		}), type(backend.addtimer));
+		assert.equal(h.deviation("0.12 relies on epoll_wait being interrupted; with Go's threads it may not be", {
+			epoll12 = "nil", epoll13 = "function", go = "function",
+		}), type(backend.hook_signal));
+	end);
+
+	it("does not export what means something else to Prosody", function ()
+		-- event_base makes Prosody take it for net.server_event
+		for _, name in ipairs({ "event_base", "base", "cfg", "cq" }) do
+			assert.is_nil(backend[name], name);
+		end
+	end);
+
+	it("says its name", function ()
+		assert.equal(h.backend_name, backend.get_backend());
+	end);
+
+	it("is a table that net.server may change", function ()
+		local get_backend = backend.get_backend;
+		backend.get_backend = function () return "changed"; end
+		assert.equal("changed", backend.get_backend());
+		backend.get_backend = get_backend;
+		backend.something_new = true;
+		assert.is_true(backend.something_new);
+		backend.something_new = nil;
+	end);
+
+	it("touches no globals", function ()
+		-- Prosody makes writing one an error, and reading one a warning.
+		local output, status = h.run_script(([[
+			local touched = {};
+			for _, name in ipairs({ "util.logger", "util.time", "util.id", "util.indexedbheap", "util.xpcall",
+				"util.net", "util.poll", "util.table", "util.format", "socket", "ssl" }) do
+				pcall(require, %q .. name);
+				pcall(require, name);
+			end
+			setmetatable(_G, {
+				__index = function (_, name) table.insert(touched, "read " .. name); end;
+				__newindex = function (_, name) table.insert(touched, "wrote " .. name); end;
+			});
+			package.loaded[%q] = nil;
+			local again = require(%q);
+			again.add_task(0, function () again.setquitting(true); end);
+			again.loop();
+			print(table.concat(touched, ", "));
+		]]):format(h.prosody == 13 and "prosody." or "", h.module_name, h.module_name));
+		assert.equal("\n", output);
+		assert.equal(0, status);
+	end);
+
+	it("has methods that third parties know", function ()
+		local conn = h.accepted(h.recorder());
+		for _, name in ipairs({
+			"write", "send", "close", "destroy", "ip", "port", "clientport", "serverport", "server", "ssl", "socket",
+			"starttls", "setlistener", "set_mode", "pause", "resume", "pause_writes", "resume_writes", "pausefor",
+			"setlimit", "setoption", "getfd", "set_send", "set", "setflags", "setreadtimeout", "setwritetimeout",
+			"updatenames", "set_sslctx", "defaultoptions", "debug", "noise", "error", "on", "add", "del",
+			"onreadable", "onwritable", "onincoming", "ondrain",
+		}) do
+			assert.is_function(conn[name], name);
+		end
+		assert.is_nil(conn.getlocalcertificate);
+	end);
+
+	it("calls a listener through on", function ()
+		local rec = h.recorder({ onstatus = function () return "its result"; end });
+		local conn = h.accepted(rec);
+		assert.equal("its result", conn:on("status", "some status", 42));
+		local call = rec:call("onstatus");
+		assert.equal(conn, call.conn);
+		assert.equal("some status", call[1]);
+		assert.equal(42, call[2]);
+		assert.is_nil(conn:on("nothing-that-exists"));
+		rec:expect("onconnect onstatus");
+	end);
+end);

@@ -1,0 +1,178 @@
+-- Signals concern a whole process, so each spec has one of its own. Without
+-- hook_signal Prosody has util.signal do it.
+local h = require "harness";
+
+local with_hook = [[
+	local SIGHUP, SIGINT, SIGUSR1, SIGTERM = 1, 2, 10, 15;
+	local pid = h.util "pposix".getpid();
+	local signal = h.util "signal"; -- not os.execute, which ignores SIGINT meanwhile
+	local function kill(number) assert(signal.kill(pid, number)); end
+]];
+
+local function run(code)
+	if not h.backend.hook_signal then
+		return;
+	end
+	local output, status = h.run_script(with_hook .. code, { seconds = 5 });
+	return output, status;
+end
+
+-- 0.12 has no hook_signal; there is nothing to hold it to.
+local function expect(expected, code, expected_status)
+	local output, status = run(code);
+	h.deviation("0.12 has no hook_signal", {
+		epoll12 = function () assert.is_nil(output); end;
+		epoll13 = function () assert.equal(expected, output); end;
+		go = function ()
+			assert.equal(expected, output);
+			assert.equal(expected_status or 0, status);
+		end;
+	});
+end
+
+describe("hook_signal", function ()
+	it("runs the handler on the loop, repeatedly #row57", function ()
+		expect("hup\nhup\nterm\nquitting\n", [[
+			local hups = 0;
+			assert(backend.hook_signal(SIGHUP, function ()
+				hups = hups + 1;
+				print "hup";
+				kill(hups == 1 and SIGHUP or SIGTERM);
+			end));
+			assert(backend.hook_signal(SIGTERM, function ()
+				print "term";
+				io.stdout:flush();
+				backend.setquitting(true);
+				if backend.get_backend() == "epoll" then os.exit(not print("quitting")); end
+			end));
+			backend.add_task(0, function () kill(SIGHUP); end);
+			print(backend.loop());
+		]], 0);
+	end);
+
+	it("wakes a loop that waits, from outside", function ()
+		if not h.backend.hook_signal then return end -- 0.12 has none
+		local pipe = h.start_script(with_hook .. [[
+			backend.hook_signal(SIGTERM, function () print "term"; os.exit(0, true); end);
+			print(pid);
+			backend.loop();
+		]], { seconds = 5 });
+		local pid = tonumber((pipe:read("l")));
+		require "socket".sleep(0.05);
+		os.execute(("kill -TERM %d"):format(pid));
+		local output, status = h.end_script(pipe);
+		assert.equal("term\n", output);
+		assert.equal(0, status);
+	end);
+
+	it("delivers what came before loop()", function ()
+		expect("usr1\n", [[
+			backend.hook_signal(SIGUSR1, function () print "usr1"; os.exit(0, true); end);
+			kill(SIGUSR1);
+			backend.loop();
+		]]);
+	end);
+
+	it("lets the handler exit from a coroutine, and works when hooked in one", function ()
+		expect("int\n", [[
+			coroutine.wrap(function ()
+				backend.hook_signal(SIGINT, function ()
+					coroutine.wrap(function () print "int"; os.exit(0, true); end)();
+				end);
+			end)();
+			collectgarbage();
+			backend.add_task(0, function () kill(SIGINT); end);
+			backend.loop();
+		]]);
+	end);
+
+	it("logs an error in a handler and goes on", function ()
+		expect("handled\n1\n", [[
+			local calls = 0;
+			backend.hook_signal(SIGUSR1, function ()
+				calls = calls + 1;
+				if calls == 1 then error("on purpose"); end
+				print "handled";
+				print(h.logged("error", "Error calling onsignal: .*on purpose"));
+				os.exit(0, true);
+			end);
+			backend.add_task(0, function () kill(SIGUSR1); return calls < 2 and 0.05 or nil; end);
+			backend.loop();
+		]]);
+	end);
+
+	it("does not interrupt I/O", function ()
+		expect("all\n", [[
+			local signals = 0;
+			backend.hook_signal(SIGUSR1, function () signals = signals + 1; end);
+			local rec = h.recorder({ onincoming = function (conn, data) conn:write(data); end });
+			local _, peer = h.accepted(rec);
+			backend.add_task(0, function () kill(SIGUSR1); return signals < 5 and 0.005 or nil; end);
+			peer:send(("x"):rep(1000000));
+			h.run_until(function () return peer.bytes == 1000000 and signals >= 5; end, "the echo and the signals");
+			print "all";
+		]]);
+	end);
+
+	it("replaces an earlier handler", function ()
+		local code = [[
+			backend.hook_signal(SIGUSR1, function () print "first"; end);
+			backend.hook_signal(SIGUSR1, function () print "second"; os.exit(0, true); end);
+			backend.add_task(0, function () kill(SIGUSR1); end);
+			backend.loop();
+		]];
+		h.deviation("13 keeps the first as well: each has a signalfd", {
+			epoll = function () end;
+			go = function () assert.equal("second\n", (run(code))); end;
+		});
+	end);
+
+	it("leaves other signals as they are", function ()
+		local output, status = h.run_script(with_hook .. [[
+			if backend.hook_signal then backend.hook_signal(SIGHUP, function () end); end
+			print "alive";
+			io.stdout:flush();
+			os.execute("kill -TERM " .. pid);
+			backend.loop();
+		]], { seconds = 5 });
+		assert.equal("alive", output:match("^%a+"));
+		assert.are_not.equal(0, status);
+		assert.are_not.equal(124, status);
+	end);
+
+	it("leaves SIGPIPE ignored, as LuaSocket has made it", function ()
+		local output, status = h.run_script([[
+			local function ignored(number)
+				for line in io.lines("/proc/self/status") do
+					local mask = line:match("^SigIgn:%s*(%x+)");
+					if mask then
+						return tonumber(mask, 16) & 1 << (number - 1) ~= 0;
+					end
+				end
+			end
+			print(ignored(13));
+			local rec = h.recorder();
+			local conn, peer = h.accepted(rec);
+			peer:reset();
+			conn:write("to nobody");
+			h.run_for(0.02);
+			pcall(conn.write, conn, "to nobody");
+			h.run_for(0.02);
+			print "alive";
+		]], { seconds = 5 });
+		assert.equal("true\nalive\n", output);
+		assert.equal(0, status);
+	end);
+
+	it("may be refused for a number that is none", function ()
+		h.deviation("the reference raises or complains as it happens", {
+			epoll = function () end;
+			go = function ()
+				for _, number in ipairs({ 0, -1, 65, 1e9, 9, 19 }) do
+					local ok, ret, err = pcall(h.backend.hook_signal, number, function () end);
+					assert.is_true(not ok and type(ret) == "string" or ret == nil and type(err) == "string", tostring(number));
+				end
+			end;
+		});
+	end);
+end);

@@ -1,0 +1,124 @@
+package tls
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	stdtls "crypto/tls"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// loadKeyPairs loads what certificate and key name, in LuaSec's order. Of two
+// for the same kind of key the later counts, as in OpenSSL.
+func loadKeyPairs(pairs []KeyPair, n *notices) ([]stdtls.Certificate, error) {
+	var all []stdtls.Certificate
+	for _, pair := range pairs {
+		certificate, err := loadKeyPair(pair)
+		if err != nil {
+			return nil, err
+		}
+		if certificate.PrivateKey == nil || certificate.Leaf == nil {
+			if pair.Certificate != "" {
+				n.add("warn", "There is no key for the certificate %s: it is not used", pair.Certificate)
+			}
+			continue
+		}
+		all = slices.DeleteFunc(all, func(c stdtls.Certificate) bool {
+			return c.Leaf.PublicKeyAlgorithm == certificate.Leaf.PublicKeyAlgorithm
+		})
+		all = append(all, certificate)
+	}
+	slices.SortStableFunc(all, func(a, b stdtls.Certificate) int { return keyRank(a) - keyRank(b) })
+	return all, nil
+}
+
+// keyRank puts what costs less first; a peer that cannot verify it gets another.
+func keyRank(c stdtls.Certificate) int {
+	return slices.Index([]x509.PublicKeyAlgorithm{x509.ECDSA, x509.Ed25519, x509.RSA}, c.Leaf.PublicKeyAlgorithm)
+}
+
+func loadKeyPair(pair KeyPair) (c stdtls.Certificate, err error) {
+	var key crypto.Signer
+	if pair.Key != "" {
+		if key, err = loadKey(pair.Key, pair.Password); err != nil {
+			return c, err
+		}
+		c.PrivateKey = key
+	}
+	if pair.Certificate == "" {
+		return c, nil
+	}
+	c.Certificate, c.Leaf, err = loadChain(pair.Certificate)
+	if err != nil {
+		return c, fmt.Errorf("error loading certificate (%s)", reason(err))
+	}
+	if key != nil && !matches(key, c.Leaf.PublicKey) {
+		return c, errKeyMismatch
+	}
+	return c, nil
+}
+
+// loadChain reads the certificates of a file, leaf first, as
+// SSL_CTX_use_certificate_chain_file does.
+func loadChain(path string) (chain [][]byte, leaf *x509.Certificate, err error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if chain, err = parseChain(data); err != nil {
+		return nil, nil, err
+	}
+	if leaf, err = x509.ParseCertificate(chain[0]); err != nil {
+		return nil, nil, err
+	}
+	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
+		return nil, nil, errors.New("ee key too small")
+	}
+	if weakSignature(leaf) {
+		return nil, nil, errors.New("ca md too weak")
+	}
+	return chain, leaf, nil
+}
+
+// parseChain returns the DER of each certificate.
+func parseChain(data []byte) (chain [][]byte, err error) {
+	for {
+		block, rest, err := nextPEM(data)
+		if err != nil {
+			return nil, err
+		}
+		if block == nil {
+			break
+		}
+		switch block.Type {
+		case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":
+			// The last has OpenSSL's notes of trust after the certificate.
+			var first asn1.RawValue
+			if _, err := asn1.Unmarshal(block.Bytes, &first); err != nil {
+				return nil, errors.New("wrong tag")
+			}
+			chain = append(chain, first.FullBytes)
+		}
+		data = rest
+	}
+	if chain == nil {
+		return nil, errNoStartLine
+	}
+	return chain, nil
+}
+
+// weakSignature tells what Debian's security level 2 refuses.
+func weakSignature(c *x509.Certificate) bool {
+	if bytes.Equal(c.RawSubject, c.RawIssuer) {
+		return false // self-signed: nobody relies on it
+	}
+	switch c.SignatureAlgorithm {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,360 @@
+package tls
+
+import (
+	stdtls "crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Session is TLS on one connection, over memory: ciphertext goes in by
+// Feed and comes out by Output. The handshake runs on a goroutine of its
+// own; after it none is left, and all methods are for one thread.
+type Session struct {
+	context   *Context
+	options   Options
+	conn      *stdtls.Conn
+	transport transport
+	result    Result
+	refused   bool // by the answer to the hello
+
+	mu    sync.Mutex // guards what follows, shared with the handshake
+	state State
+	hello Hello
+	err   error // why the handshake failed
+	reply chan Answer
+}
+
+// Options are what a session needs beside its context.
+type Options struct {
+	// ServerName is sent by a client as SNI; empty sends none.
+	ServerName string
+	// AskHello has a server wait in StateHello for Answer.
+	AskHello bool
+	DANE     *DANE
+}
+
+// State is how far a session has come.
+type State int
+
+const (
+	StateHandshake State = iota
+	// StateHello: the client's hello is there, and Answer is waited for.
+	StateHello
+	StateOpen
+	StateFailed
+)
+
+// Hello is what a client asked for.
+type Hello struct {
+	ServerName string
+	ALPN       []string
+}
+
+// Answer decides how a server goes on after Hello.
+type Answer struct {
+	// Context replaces the session's own; nil refuses the name.
+	Context *Context
+	// ALPN is the protocol chosen. With ALPNChosen false the context's own
+	// list decides.
+	ALPN       string
+	ALPNChosen bool
+}
+
+var (
+	errAgain    error = again{}
+	errCut            = errors.New("unexpected eof while reading")
+	errUntrusty       = errors.New("certificate verify failed")
+	errName           = errors.New("callback failed")
+	errStopped        = errors.New("closed")
+)
+
+// again is what the transport's Read says when there is nothing: crypto/tls
+// goes on later after an error that is temporary.
+type again struct{}
+
+func (again) Error() string   { return "no data yet" }
+func (again) Timeout() bool   { return true }
+func (again) Temporary() bool { return true }
+
+// NewSession prepares a session; Start begins it.
+func NewSession(c *Context, o Options) *Session {
+	s := &Session{context: c, options: o, result: Result{OK: true}}
+	s.transport.arrived.L = &s.transport.mu
+	s.transport.handshake = true
+	if c.Server() {
+		config := s.serverConfig(c, "")
+		config.GetConfigForClient = s.gotHello
+		s.conn = stdtls.Server(&s.transport, config)
+	} else {
+		config := c.ClientConfig()
+		config.ServerName = o.ServerName
+		config.NextProtos = c.ALPN()
+		config.VerifyConnection = s.verify
+		s.conn = stdtls.Client(&s.transport, config)
+	}
+	return s
+}
+
+// Start begins the handshake. wake is called, on another goroutine, whenever
+// there is output, or the state has changed.
+func (s *Session) Start(wake func()) {
+	s.transport.wake = wake
+	go s.handshake()
+}
+
+func (s *Session) handshake() {
+	err := func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("internal error: %v", r)
+			}
+		}()
+		return s.conn.Handshake()
+	}()
+	s.transport.handshakeOver()
+	s.mu.Lock()
+	s.err = err
+	s.state = StateOpen
+	if err != nil {
+		s.state = StateFailed
+	}
+	s.mu.Unlock()
+	s.transport.wake()
+}
+
+// State returns the present state.
+func (s *Session) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+// Hello is what the client sent, from StateHello on.
+func (s *Session) Hello() Hello {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hello
+}
+
+// Err is why the session is in StateFailed.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// gotHello chooses the configuration for a client.
+func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error) {
+	answer := Answer{Context: s.context}
+	s.mu.Lock()
+	s.hello = Hello{info.ServerName, info.SupportedProtos}
+	if s.options.AskHello {
+		s.state = StateHello
+		s.reply = make(chan Answer, 1)
+		s.mu.Unlock()
+		s.transport.wake()
+		answer = <-s.reply
+		s.mu.Lock()
+		s.state = StateHandshake
+	}
+	s.mu.Unlock()
+	if answer.Context == nil {
+		// Without any certificate crypto/tls sends unrecognized_name.
+		s.refused = true
+		config := s.context.ServerConfig()
+		config.Certificates, config.GetCertificate = nil, nil
+		return config, nil
+	}
+	s.context = answer.Context
+	protocol := answer.ALPN
+	if !answer.ALPNChosen {
+		protocol = answer.Context.SelectALPN(info.SupportedProtos)
+	}
+	return s.serverConfig(answer.Context, protocol), nil
+}
+
+// Answer lets a session in StateHello go on.
+func (s *Session) Answer(a Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == StateHello {
+		s.state = StateHandshake
+		s.reply <- a
+	}
+}
+
+// serverConfig names at most one protocol: crypto/tls refuses a client whose
+// list has none of the server's, where OpenSSL's callback lets it go on
+// without ALPN.
+func (s *Session) serverConfig(c *Context, protocol string) *stdtls.Config {
+	config := c.ServerConfig()
+	config.VerifyConnection = s.verify
+	if protocol != "" {
+		config.NextProtos = []string{protocol}
+	}
+	return config
+}
+
+// verify is crypto/tls's last word before the handshake is done.
+func (s *Session) verify(cs stdtls.ConnectionState) error {
+	s.result = s.context.verify(cs.PeerCertificates, s.options.DANE)
+	if !s.result.OK && s.context.VerifyPeer() && !s.context.VerifyContinue() {
+		return errUntrusty
+	}
+	return nil
+}
+
+// Feed adds ciphertext from the peer.
+func (s *Session) Feed(data []byte) { s.transport.feed(data) }
+
+// FeedEOF says that the peer's stream has ended.
+func (s *Session) FeedEOF() { s.transport.end(errCut) }
+
+// Output takes the ciphertext that is ready to be sent, nil if there is none.
+func (s *Session) Output() []byte { return s.transport.takeOutput() }
+
+// Read decrypts. It returns errors that Again reports as temporary when
+// there is no whole record, io.EOF after the peer's close_notify.
+func (s *Session) Read(p []byte) (int, error) { return s.conn.Read(p) }
+
+// Again reports whether err means that Read has nothing yet.
+func Again(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+// Write encrypts all of p.
+func (s *Session) Write(p []byte) error {
+	_, err := s.conn.Write(p)
+	return err
+}
+
+// CloseNotify says goodbye to the peer, if the handshake got that far.
+func (s *Session) CloseNotify() {
+	if s.State() == StateOpen {
+		_ = s.conn.CloseWrite() // an earlier error of the connection: nothing to say
+	}
+}
+
+// Stop ends a handshake that is under way. The session is of no use
+// afterwards, but for what it knows of the peer.
+func (s *Session) Stop() {
+	s.transport.end(errStopped)
+	s.Answer(Answer{})
+}
+
+// ConnectionState is crypto/tls's, once the session is open.
+func (s *Session) ConnectionState() stdtls.ConnectionState { return s.conn.ConnectionState() }
+
+// PeerCertificates is the chain as the peer sent it, leaf first.
+func (s *Session) PeerCertificates() []*x509.Certificate {
+	return s.conn.ConnectionState().PeerCertificates
+}
+
+// Verification is the result of verifying the peer.
+func (s *Session) Verification() Result { return s.result }
+
+// Context is the context in use: a server's after SNI.
+func (s *Session) Context() *Context { return s.context }
+
+// ServerName is the name asked for by SNI.
+func (s *Session) ServerName() string {
+	if s.context.Server() {
+		return s.Hello().ServerName
+	}
+	return s.options.ServerName
+}
+
+// Finished is the peer's Finished message for tls-unique (RFC 5929), nil
+// where crypto/tls does not keep it: TLS 1.3 and resumed sessions.
+func (s *Session) Finished() []byte { return s.ConnectionState().TLSUnique }
+
+// ExportKeyingMaterial is RFC 5705's exporter.
+func (s *Session) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	cs := s.ConnectionState()
+	return cs.ExportKeyingMaterial(label, context, length)
+}
+
+// transport is the memory below crypto/tls. While the handshake runs its
+// Read blocks; afterwards it says errAgain.
+type transport struct {
+	mu        sync.Mutex
+	arrived   sync.Cond
+	in, out   []byte
+	handshake bool
+	ended     error
+	wake      func()
+}
+
+func (t *transport) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.in) == 0 {
+		if t.ended != nil {
+			return 0, t.ended
+		}
+		if !t.handshake {
+			return 0, errAgain
+		}
+		if len(t.out) > 0 {
+			t.wake()
+		}
+		t.arrived.Wait()
+	}
+	n := copy(p, t.in)
+	if t.in = t.in[n:]; len(t.in) == 0 {
+		t.in = nil
+	}
+	return n, nil
+}
+
+// Write queues: crypto/tls takes an error of a write for permanent.
+func (t *transport) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = append(t.out, p...)
+	return len(p), nil
+}
+
+func (t *transport) feed(data []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.in = append(t.in, data...)
+	t.arrived.Signal()
+}
+
+func (t *transport) end(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = err
+	t.arrived.Signal()
+}
+
+func (t *transport) takeOutput() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := t.out
+	t.out = nil
+	return out
+}
+
+func (t *transport) handshakeOver() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.handshake = false
+}
+
+// crypto/tls calls none of these unless it is asked to close or to time out.
+func (t *transport) Close() error                     { return nil }
+func (t *transport) LocalAddr() net.Addr              { return nil }
+func (t *transport) RemoteAddr() net.Addr             { return nil }
+func (t *transport) SetDeadline(time.Time) error      { return nil }
+func (t *transport) SetReadDeadline(time.Time) error  { return nil }
+func (t *transport) SetWriteDeadline(time.Time) error { return nil }
+
+var _ io.ReadWriteCloser = (*transport)(nil)
