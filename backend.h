@@ -96,6 +96,7 @@ void buffer_free(struct buffer *);
 
 /* object.c: connections, servers and watches as Lua sees them */
 struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from);
+uint64_t handle_from(lua_Number n);
 struct object *find_object(const struct backend *b, uint64_t handle);
 struct object *check_object(lua_State *L, const struct backend *b, int arg);
 bool push_object(lua_State *L, const struct backend *b, const struct object *o);
@@ -108,6 +109,7 @@ int object_tostring(lua_State *L);
 int foreign_fd(lua_State *L, int arg);
 void check_listeners(lua_State *L, int arg);
 int read_mode(lua_State *L, int arg, int index);
+double check_seconds(lua_State *L, int arg);
 int check_port(lua_State *L, int arg);
 
 /* callback.c: the way into Lua */

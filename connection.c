@@ -92,8 +92,7 @@ static int connection_pausefor(lua_State *L)
 {
 	struct backend *b = backend(L);
 	struct object *o = check_object(L, b, 1);
-	double seconds = lua_isboolean(L, 2) ? -1 : luaL_checknumber(L, 2);
-	luaL_argcheck(L, seconds == seconds, 2, "a number of seconds expected");
+	double seconds = lua_isboolean(L, 2) ? -1 : check_seconds(L, 2);
 	if (o && !o->closing && !o->ended)
 		command_number(b, o, SGO_PAUSE_FOR, seconds);
 	return 0;
@@ -216,7 +215,7 @@ static int set_deadline(lua_State *L, enum sgo_command_kind kind)
 	if (lua_isboolean(L, 2) && !lua_toboolean(L, 2))
 		seconds = -1;
 	else if (!lua_isnoneornil(L, 2))
-		seconds = luaL_checknumber(L, 2);
+		seconds = check_seconds(L, 2);
 	if (o)
 		command_number(b, o, kind, seconds);
 	return 0;
@@ -333,6 +332,7 @@ static int connection_debug(lua_State *L) { return log_message(L, "debug"); }
 static int connection_error(lua_State *L) { return log_message(L, "error"); }
 static int connection_noise(lua_State *L)
 {
+	check_object(L, backend(L), 1);
 	return backend(L)->settings.verbose ? log_message(L, "debug") : 0;
 }
 

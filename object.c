@@ -6,6 +6,14 @@
 
 static size_t handle_index(uint64_t handle) { return handle & 0xffffff; }
 
+/* The handle that a Lua number stands for; 0 if it cannot be one. */
+uint64_t handle_from(lua_Number n)
+{
+	if (!(n >= 1 && n < 9007199254740992.0) || n != (lua_Number)(uint64_t)n)
+		return 0;
+	return (uint64_t)n;
+}
+
 /* The live object of a handle, or NULL. */
 struct object *find_object(const struct backend *b, uint64_t handle)
 {
@@ -22,15 +30,15 @@ struct object *find_object(const struct backend *b, uint64_t handle)
  */
 struct object *check_object(lua_State *L, const struct backend *b, int arg)
 {
-	lua_Number handle = 0;
+	uint64_t handle = 0;
 	if (lua_type(L, arg) == LUA_TTABLE) {
 		lua_rawgeti(L, arg, 1);
-		handle = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+		handle = lua_type(L, -1) == LUA_TNUMBER ? handle_from(lua_tonumber(L, -1)) : 0;
 		lua_pop(L, 1);
 	}
-	if (!(handle >= 1 && handle < 9007199254740992.0))
+	if (handle == 0)
 		luaL_argerror(L, arg, "connection, server or watch expected");
-	return find_object(b, (uint64_t)handle);
+	return find_object(b, handle);
 }
 
 /* Pushes the Lua table of o; false, and nothing pushed, if o is NULL. */
@@ -295,4 +303,12 @@ int check_port(lua_State *L, int arg)
 {
 	lua_Number port = luaL_checknumber(L, arg);
 	return port >= 0 && port <= 65535 && port == (int)port ? (int)port : -1;
+}
+
+/* The number of seconds at arg; it may be infinite or negative. */
+double check_seconds(lua_State *L, int arg)
+{
+	double seconds = luaL_checknumber(L, arg);
+	luaL_argcheck(L, seconds == seconds, arg, "a number of seconds expected, got NaN");
+	return seconds;
 }

@@ -7,8 +7,7 @@ static int timer_index(uint64_t id) { return (int)(id & 0xffffff); }
 /* The timer id at arg; 0, which is no timer, for what cannot be one. */
 static uint64_t timer_id(lua_State *L, int arg)
 {
-	lua_Number id = lua_type(L, arg) == LUA_TNUMBER ? lua_tonumber(L, arg) : 0;
-	return id >= 1 && id < 9007199254740992.0 ? (uint64_t)id : 0;
+	return lua_type(L, arg) == LUA_TNUMBER ? handle_from(lua_tonumber(L, arg)) : 0;
 }
 
 static void set_timer(lua_State *L, int table_ref, uint64_t id, int value)
@@ -28,18 +27,11 @@ static void forget_timer(lua_State *L, struct backend *b, uint64_t id)
 	set_timer(L, b->params_ref, id, 0);
 }
 
-static double check_delay(lua_State *L, int arg)
-{
-	double delay = luaL_checknumber(L, arg);
-	luaL_argcheck(L, delay == delay, arg, "a number of seconds expected, got NaN");
-	return delay;
-}
-
 /* add_task(delay, f, param) → id. */
 static int timer_add_task(lua_State *L)
 {
 	struct backend *b = backend(L);
-	double delay = check_delay(L, 1);
+	double delay = check_seconds(L, 1);
 	if (lua_type(L, 2) != LUA_TFUNCTION && !luaL_getmetafield(L, 2, "__call"))
 		luaL_argerror(L, 2, "function expected");
 	uint64_t id = sgo_timer_add(b->io, delay);
@@ -71,7 +63,7 @@ static int timer_stop(lua_State *L)
 static int timer_reschedule(lua_State *L)
 {
 	struct backend *b = backend(L);
-	double delay = check_delay(L, 2);
+	double delay = check_seconds(L, 2);
 	sgo_timer_reschedule(b->io, timer_id(L, 1), delay);
 	return invalid_id(L);
 }

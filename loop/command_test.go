@@ -61,20 +61,20 @@ func TestRecordsArePadded(t *testing.T) {
 
 func TestCommandsForDeadHandlesAreIgnored(t *testing.T) {
 	l := newTestLoop(t)
-	dead, _ := l.accept(0)
+	dead, _, _ := l.pair(unix.SOCK_STREAM, 0)
 	l.Release(dead)
-	h, peer := l.accept(0)
+	h, _, peer := l.pair(unix.SOCK_STREAM, 0)
 	if dead.Index() != h.Index() {
 		t.Fatalf("slot %d instead of %d: the test needs a recycled one", h.Index(), dead.Index())
 	}
-	for kind := uint32(0); kind < cmdRelease+5; kind++ {
+	for _, c := range commandKinds {
 		for _, target := range []Handle{dead, 0, 12345, ^Handle(0)} {
-			l.num(target, kind, 0)
+			l.num(target, c.kind, 0)
 		}
 	}
 	l.quiet()
-	say(t, peer, "alive")
-	l.wantData(h, "alive")
+	poke(t, peer)
+	l.wantData(h, "x")
 }
 
 // TestCommandsAfterClosedAreIgnored: Lua keeps a connection after its end.
@@ -85,10 +85,13 @@ func TestCommandsAfterClosedAreIgnored(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.awaitClosed(h, "closed", true)
-	for kind := uint32(0); kind < cmdRelease; kind++ {
-		l.num(h, kind, 0)
-		l.num(h, kind, 1)
+	for _, c := range commandKinds {
+		if c.kind != cmdRelease {
+			l.num(h, c.kind, 0)
+			l.num(h, c.kind, 1)
+		}
 	}
+	l.put(h, "late")
 	l.quiet()
 }
 
@@ -97,12 +100,12 @@ func TestUnfitCommandsAreIgnored(t *testing.T) {
 	server, _ := l.listen(0)
 	r, w := pipe(t)
 	watched := must(l.Watch(r, 1))(t).Handle
-	for kind := uint32(0); kind < cmdRelease; kind++ {
-		if kind != cmdPauseFor {
-			l.num(server, kind, 0)
+	for _, c := range commandKinds {
+		if c.kind != cmdPauseFor && c.kind != cmdRelease {
+			l.num(server, c.kind, 0)
 		}
-		if kind != cmdWatchFlags {
-			l.num(watched, kind, 0)
+		if c.kind != cmdWatchFlags && c.kind != cmdRelease {
+			l.num(watched, c.kind, 0)
 		}
 	}
 	l.quiet()
@@ -121,7 +124,7 @@ var commandKinds = []struct {
 	{cmdPause, false}, {cmdResume, false}, {cmdWatchRead, true}, {cmdWatchWrite, true},
 	{cmdHoldWrites, false}, {cmdReleaseWrites, false}, {cmdReadMode, true}, {cmdLimit, true},
 	{cmdPauseFor, true}, {cmdReadDeadline, true}, {cmdWriteDeadline, true}, {cmdWatchFlags, true},
-	{cmdFinish, false}, {cmdRelease, false}, {99, false},
+	{cmdFinish, false}, {cmdRelease, false}, {cmdBlockReads, false}, {99, false},
 }
 
 var commandNumbers = []float64{
@@ -178,7 +181,7 @@ func (a *applier) command(op, target, value byte) {
 	kind := commandKinds[int(op)%len(commandKinds)]
 	number := commandNumbers[int(value)%len(commandNumbers)]
 	switch kind.kind {
-	case cmdPause:
+	case cmdPause, cmdBlockReads:
 		a.paused[h] = true
 	case cmdResume:
 		a.paused[h] = false

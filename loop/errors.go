@@ -45,10 +45,11 @@ func (e *Error) Error() string { return reason(e.err) }
 func (e *Error) Unwrap() error { return e.err }
 
 var (
-	errBadFD      = errors.New("invalid fd")
-	errUnresolved = errors.New("host or service not provided, or not known")
-	errPortRange  = errors.New("port out of range (0 to 65535)")
-	errSocketType = errors.New("invalid socket type")
-	errInvalidIP  = errors.New("invalid-ip")
-	errNotAlive   = errors.New("closed")
+	errBadFD        = errors.New("invalid fd")
+	errUnresolved   = errors.New("host or service not provided, or not known")
+	errPortRange    = errors.New("port out of range (0 to 65535)")
+	errSocketType   = errors.New("invalid socket type")
+	errInvalidIP    = errors.New("invalid-ip")
+	errNotListening = errors.New("not a listening socket")
+	errNotAlive     = errors.New("closed")
 )

@@ -74,6 +74,10 @@ func (l *Loop) Serve(fd, mode int) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
+	if listens, err := unix.GetsockoptInt(dup, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+		closeFD(dup)
+		return Opened{}, errNotListening
+	}
 	return l.newListener(dup, mode)
 }
 

@@ -39,12 +39,19 @@ func (l *Loop) UnhookSignal(number int) error {
 	return err
 }
 
+// hookable refuses numbers that are none, what no process can catch, and what
+// the processor raises on the instruction at fault: a loop is no place for
+// those, and Go's runtime needs them and SIGURG.
 func hookable(number int) (unix.Signal, error) {
 	sig := unix.Signal(number)
-	if number <= 0 || number > 64 || sig == unix.SIGKILL || sig == unix.SIGSTOP {
-		return 0, fmt.Errorf("signal %d cannot be handled", number)
+	switch sig {
+	case unix.SIGKILL, unix.SIGSTOP, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGURG:
+	default:
+		if number > 0 && number <= 64 && number != 32 && number != 33 { // 32, 33: libc's own
+			return sig, nil
+		}
 	}
-	return sig, nil
+	return 0, fmt.Errorf("signal %d cannot be handled", number)
 }
 
 func (l *Loop) forwardSignals(received <-chan os.Signal, done <-chan struct{}) {

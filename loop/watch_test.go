@@ -147,7 +147,6 @@ func TestWatchedNumberIsUsedAgain(t *testing.T) {
 				t.Skipf("the connection got descriptor %d, not %d", h.FD, own[0])
 			}
 			l.await(Connected, h.Handle)
-			l.await(Drained, h.Handle)
 			c.change(l, watch)
 			l.quiet()
 			poke(t, fds[1])

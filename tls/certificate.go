@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	stdtls "crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -96,12 +97,11 @@ func parseChain(data []byte) (chain [][]byte, err error) {
 		}
 		switch block.Type {
 		case "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE":
-			// The last has OpenSSL's notes of trust after the certificate.
-			var first asn1.RawValue
-			if _, err := asn1.Unmarshal(block.Bytes, &first); err != nil {
-				return nil, errors.New("wrong tag")
+			der, err := firstCertificate(block.Bytes)
+			if err != nil {
+				return nil, err
 			}
-			chain = append(chain, first.FullBytes)
+			chain = append(chain, der)
 		}
 		data = rest
 	}
@@ -109,6 +109,22 @@ func parseChain(data []byte) (chain [][]byte, err error) {
 		return nil, errNoStartLine
 	}
 	return chain, nil
+}
+
+// firstCertificate cuts off OpenSSL's notes of trust. It looks at the outline
+// only: an issuer's certificate is for the peer to read, not for crypto/x509,
+// which is stricter than OpenSSL.
+func firstCertificate(der []byte) ([]byte, error) {
+	var outline struct {
+		Raw                asn1.RawContent
+		TBSCertificate     asn1.RawValue
+		SignatureAlgorithm pkix.AlgorithmIdentifier
+		SignatureValue     asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &outline); err != nil {
+		return nil, errors.New("wrong tag")
+	}
+	return outline.Raw, nil
 }
 
 // weakSignature tells what Debian's security level 2 refuses.

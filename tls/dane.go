@@ -240,8 +240,12 @@ func (v *verifier) checkDANEIssuer(depth int) verdict {
 }
 
 // checkBareKeys is check_dane_pkeys: "2 1 0" records have a key in them that
-// may have signed the last certificate which the peer sent.
+// may have signed the last certificate which the peer sent. When the store has
+// even the leaf there is none, and OpenSSL 3.0 crashes.
 func (v *verifier) checkBareKeys() verdict {
+	if v.numUntrusted < 1 {
+		return undecided
+	}
 	c := v.chain[v.numUntrusted-1]
 	for _, t := range v.dane.records {
 		if t.Usage != usageDANETA {

@@ -238,18 +238,26 @@ func (v *verifier) checkNameConstraints() bool {
 		if i != 0 && c.selfIssued {
 			continue
 		}
-		for j := len(v.chain) - 1; j > i; j-- {
-			nc := v.chain[j].constraints
-			if nc == nil {
-				continue
-			}
-			err := nc.check(c)
-			if err == "" && i == 0 && !hasName(c, dnsName) {
-				err = nc.checkCommonNames(c)
-			}
-			if !v.failIf(err != "", i, err) {
-				return false
-			}
+		if !v.failIf(c.proxy && !c.namedAsProxy(), i, errProxyName) || !v.checkConstraintsOn(i) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *verifier) checkConstraintsOn(i int) bool {
+	c := v.chain[i]
+	for j := len(v.chain) - 1; j > i; j-- {
+		nc := v.chain[j].constraints
+		if nc == nil {
+			continue
+		}
+		err := nc.check(c)
+		if err == "" && i == 0 && !hasName(c, dnsName) {
+			err = nc.checkCommonNames(c)
+		}
+		if !v.failIf(err != "", i, err) {
+			return false
 		}
 	}
 	return true

@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"strings"
 )
 
 // certFacts is one certificate with what OpenSSL caches about it (v3_purp.c,
@@ -170,6 +171,15 @@ func generalNames(elements []asn1.RawValue) []generalName {
 		names = append(names, generalName{e.Tag, e.Bytes})
 	}
 	return names
+}
+
+// namedAsProxy: the subject is the issuer and one common name more (RFC 3820,
+// 3.4).
+func (c *certFacts) namedAsProxy() bool {
+	added, found := strings.CutPrefix(c.subject, c.issuer)
+	names := nameValues(derTLV(0x30, []byte(added)), oidCommonName)
+	return found && c.issuer != "" && len(names) == 1 &&
+		added == string(derTLV(0x31, derTLV(0x30, []byte{6, 3, 2*40 + 5, 4, 3}, names[0].FullBytes)))
 }
 
 // same is X509_cmp.

@@ -166,7 +166,7 @@ func parseCRLPoints(der []byte) []crlPoint {
 			case 0:
 				point.names = parsePointName(f.Bytes)
 			case 1:
-				point.someReasons = true
+				point.someReasons = !allReasons(f.Bytes)
 			case 2:
 				elements, _ := derElements(f.Bytes)
 				point.issuers = generalNames(elements)
@@ -175,6 +175,11 @@ func parseCRLPoints(der []byte) []crlPoint {
 		all = append(all, point)
 	}
 	return all
+}
+
+// allReasons reads ReasonFlags, an implicit bit string of nine.
+func allReasons(bits []byte) bool {
+	return len(bits) == 3 && bits[1] == 0xff && bits[2]&0x80 != 0
 }
 
 // checkRevocation is check_revocation. crl_check_chain alone checks nothing,
@@ -209,15 +214,12 @@ func (v *verifier) checkRevoked(depth int) bool {
 	return v.checkCRL(depth, list, fit) &&
 		v.failIf(list.unhandled, depth, errCRLCritical) &&
 		v.failIf(listed && serial, depth, errRevoked) &&
-		v.failIf(fit.scope && fit.someReasons, depth, errNoCRL)
+		v.failIf(!fit.scope || fit.someReasons, depth, errNoCRL) // some reasons are left to ask for
 }
 
 // checkCRL is check_crl: may this list be believed?
 func (v *verifier) checkCRL(depth int, list *crl, fit crlFit) bool {
 	issuer := v.chain[fit.issuer]
-	if fit.issuer == depth && !issuer.selfSigned && !v.fail(depth, errNoCRLIssuer) {
-		return false
-	}
 	return v.failIf(issuer.refusesUsage(x509.KeyUsageCRLSign), depth, errUsageNoCRL) &&
 		v.failIf(!fit.scope, depth, errCRLScope) &&
 		v.failIf(list.thisUpdate.After(v.Now), depth, errCRLNotYet) &&

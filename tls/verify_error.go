@@ -22,6 +22,7 @@ const (
 	errInvalidNonCA      verifyError = "invalid non-CA certificate (has CA markings)"
 	errCritical          verifyError = "unhandled critical extension"
 	errProxy             verifyError = "proxy certificates not allowed, please set the appropriate flag"
+	errProxyName         verifyError = "proxy subject name violation"
 	errUsageNoCertSign   verifyError = "key usage does not include certificate signing"
 	errUsageNoSignature  verifyError = "key usage does not include digital signature"
 	errLeafKeyWeak       verifyError = "EE certificate key too weak"
@@ -37,7 +38,6 @@ const (
 	errNameSyntax            verifyError = "unsupported or invalid name syntax"
 
 	errNoCRL        verifyError = "unable to get certificate CRL"
-	errNoCRLIssuer  verifyError = "unable to get CRL issuer certificate"
 	errUsageNoCRL   verifyError = "key usage does not include CRL signing"
 	errCRLScope     verifyError = "different CRL scope"
 	errCRLNotYet    verifyError = "CRL is not yet valid"

@@ -13,10 +13,12 @@ import time
 import clients
 import names
 import proxy65
+import server
 import shell
 import web
 
 CHECKS = []  # (function, seconds that it may take)
+WHOLE_RUN_SECONDS = 85
 ALICE, BOB = "alice@localhost", "bob@localhost"
 MESSAGES = 1000
 SHUTDOWN_SECONDS = 3
@@ -31,6 +33,18 @@ def check(seconds=15):
 
 def same(got, expected, what):
     assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
+
+
+async def prepare(world):
+    world.names = await names.start(names.ZONE)
+    world.closing.callback(world.names.close)
+    world.web = web.WebServer()
+    world.closing.callback(world.web.close)
+    world.prosody = server.Prosody(
+        world.backend, world.folder, "prosody.cfg.lua.in", ("c2s", "http", "proxy65"),
+        {"dns_port": world.names.port, "web_port": world.web.port})
+    world.closing.push_async_callback(world.prosody.kill)
+    await world.prosody.start()
 
 
 # 1. start

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pathlib
 
 import slixmpp
 
@@ -9,12 +10,13 @@ logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
 
 class Client(slixmpp.ClientXMPP):
-    def __init__(self, name, resource="e2e"):
-        super().__init__(f"{name}@localhost/{resource}", f"{name}'s password")
+    def __init__(self, name, resource="e2e", host="localhost"):
+        super().__init__(f"{name}@{host}/{resource}", f"{name}'s password")
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0045")
         self.register_plugin("xep_0065")
         self.received = []  # (sender's bare JID, body), in the order of arrival
+        self.bounced = []  # (sender's bare JID, condition, text) of each error in answer to a message
         self.stream_errors = []
         self.room_presence = []  # its own, in the one room of this test
         self.started = asyncio.Event()
@@ -22,6 +24,7 @@ class Client(slixmpp.ClientXMPP):
         self.end_reason = None
         self.add_event_handler("session_start", lambda _: self.started.set())
         self.add_event_handler("message", lambda m: self.received.append((m["from"].bare, m["body"])))
+        self.add_event_handler("message_error", self._on_bounce)
         self.add_event_handler("stream_error", lambda error: self.stream_errors.append(error["condition"]))
         self.add_event_handler("muc::hall@rooms.localhost::self-presence", self.room_presence.append)
         self.add_event_handler("disconnected", self._on_disconnected)
@@ -30,8 +33,27 @@ class Client(slixmpp.ClientXMPP):
         self.end_reason = reason
         self.gone.set()
 
+    def _on_bounce(self, message):
+        self.bounced.append((message["from"].bare, message["error"]["condition"], message["error"]["text"]))
+
     async def log_in(self, port):
         self.connect(("127.0.0.1", port), use_ssl=False, force_starttls=False, disable_starttls=True)
+        await self._come_online()
+
+    async def log_in_over_tls(self, port, authority, direct=False, newest=None):
+        """Log in by STARTTLS or direct TLS, to a server that must prove its name by a certificate of that authority."""
+        self.ca_certs = pathlib.Path(authority)
+        if newest:
+            self.ssl_context.maximum_version = newest
+        self.connect(("127.0.0.1", port), use_ssl=direct, force_starttls=not direct, disable_starttls=direct)
+        await self._come_online()
+
+    @property
+    def mechanism(self):
+        """The SASL mechanism by which it logged in."""
+        return self["feature_mechanisms"].mech.name
+
+    async def _come_online(self):
         await self.started.wait()
         self.send_presence()
         await self.get_roster()
@@ -46,6 +68,14 @@ class Client(slixmpp.ClientXMPP):
             bodies = [body for who, body in self.received if who == sender]
             if len(bodies) >= count:
                 return bodies
+            await asyncio.sleep(0.02)
+
+    async def has_bounced(self, sender):
+        """Wait for an error in answer to a message to that JID; return its condition and text."""
+        while True:
+            for who, condition, text in self.bounced:
+                if who == sender:
+                    return condition, text
             await asyncio.sleep(0.02)
 
     async def subscription(self, jid):

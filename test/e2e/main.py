@@ -1,6 +1,8 @@
-"""Run every check of checks.py against one Prosody; print one line for each."""
+"""Run every check of one part of the test against one Prosody; print one line for each."""
 
 import asyncio
+import contextlib
+import importlib
 import os
 import pathlib
 import shutil
@@ -9,23 +11,18 @@ import sys
 import tempfile
 import time
 
-import checks
-import names
-import server
-import web
-
-WHOLE_RUN_SECONDS = 85
+PARTS = {"plain": "checks", "tls": "tls_checks"}  # the name of a part -> its module
 
 
 class World:
-    """What the checks share."""
+    """What the checks of a part share; the part adds the rest."""
 
-    def __init__(self, backend):
+    def __init__(self, backend, folder, closing):
         self.backend = backend
-        self.prosody = self.names = self.web = None
-        self.alice = self.bob = None
-        self.files_before = None
-        self.ending = False  # the server is meant to end
+        self.folder = folder
+        self.closing = closing  # whom to tell what must be closed or killed in the end
+        self.prosody = None  # the one on the backend that is tested
+        self.ending = False  # it is meant to end
 
 
 async def hold(world, function, seconds):
@@ -56,10 +53,10 @@ def reason(error):
     return "\n".join("    " + line for line in (text[:4000] or type(error).__name__).splitlines())
 
 
-async def run_checks(world):
+async def run_checks(part, world):
     passed = failed = 0
-    deadline = time.monotonic() + WHOLE_RUN_SECONDS
-    for function, seconds in checks.CHECKS:
+    deadline = time.monotonic() + part.WHOLE_RUN_SECONDS
+    for function, seconds in part.CHECKS:
         start = time.monotonic()
         try:
             await hold(world, function, max(0.1, min(seconds, deadline - start)))
@@ -74,26 +71,16 @@ async def run_checks(world):
     return passed, failed
 
 
-async def run(backend, folder):
+async def run(part, backend, folder):
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
-    world = World(backend)
-    try:
-        world.names = await names.start()
-        world.web = web.WebServer()
-        world.prosody = server.Prosody(backend, folder, world.names.port, world.web.port)
-        await world.prosody.start()
-        passed, failed = await run_checks(world)
+    async with contextlib.AsyncExitStack() as closing:
+        world = World(backend, folder, closing)
+        await part.prepare(world)
+        passed, failed = await run_checks(part, world)
         if failed:
             print("--- end of the log:")
             print("\n".join(world.prosody.last_words()))
-    finally:
-        if world.prosody:
-            await world.prosody.kill()
-        if world.web:
-            world.web.close()
-        if world.names:
-            world.names.close()
     return passed, failed
 
 
@@ -101,9 +88,13 @@ def main():
     backend = os.environ.get("BACKEND", "go")
     if backend not in ("epoll", "go"):
         sys.exit("BACKEND must be epoll or go")
+    name = sys.argv[1] if len(sys.argv) > 1 else "plain"
+    if len(sys.argv) > 2 or name not in PARTS:
+        sys.exit(f"usage: run [{'|'.join(PARTS)}]")
+    part = importlib.import_module(PARTS[name])
     folder = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
     try:
-        passed, failed = asyncio.run(run(backend, folder))
+        passed, failed = asyncio.run(run(part, backend, folder))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit("interrupted")
     finally:

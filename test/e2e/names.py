@@ -23,7 +23,6 @@ ZONE = {
     ("web.example.net", A): socket.inet_aton("127.0.0.1"),
     ("_xmpp-client._tcp.example.net", SRV): encode_srv(*SRV_TARGET),
 }
-NAMES = {name for name, _ in ZONE}
 
 
 def read_question(packet):
@@ -36,17 +35,18 @@ def read_question(packet):
     return ".".join(labels), qtype, packet[12:at + 5]
 
 
-def answer(packet):
+def answer(zone, packet):
     name, qtype, question = read_question(packet)
-    data = ZONE.get((name, qtype))
+    data = zone.get((name, qtype))
     records = struct.pack("!HHHIH", 0xC00C, qtype, IN, 300, len(data)) + data if data else b""
-    rcode = 0 if name in NAMES else NXDOMAIN
+    rcode = 0 if any(name == known for known, _ in zone) else NXDOMAIN
     flags = 0x8480 | struct.unpack_from("!H", packet, 2)[0] & 0x0100 | rcode  # an answer, with authority
     return packet[:2] + struct.pack("!HHHHH", flags, 1, 1 if data else 0, 0, 0) + question + records
 
 
 class NameServer(asyncio.DatagramProtocol):
-    def __init__(self):
+    def __init__(self, zone):
+        self.zone = zone  # (name, type) -> the data of its one record
         self.asked = []
 
     def connection_made(self, transport):
@@ -55,7 +55,7 @@ class NameServer(asyncio.DatagramProtocol):
     def datagram_received(self, packet, sender):
         self.asked.append(len(packet))
         try:
-            self.transport.sendto(answer(packet), sender)
+            self.transport.sendto(answer(self.zone, packet), sender)
         except (IndexError, struct.error, UnicodeDecodeError):
             pass  # not a query (an empty datagram, say): no name server would answer
 
@@ -67,7 +67,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.transport.close()
 
 
-async def start():
+async def start(zone):
     loop = asyncio.get_running_loop()
-    _, server = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+    _, server = await loop.create_datagram_endpoint(lambda: NameServer(zone), local_addr=("127.0.0.1", 0))
     return server

@@ -53,10 +53,14 @@ def tail(path, lines):
 
 
 class Prosody:
-    def __init__(self, backend, folder, dns_port, web_port):
+    """One Prosody. `ports` names the ports it is to have: "c2s" becomes self.c2s_port and, in its
+    configuration, @C2S_PORT@; `settings` has the other values for its configuration."""
+
+    def __init__(self, backend, folder, template, ports, settings):
         self.backend = backend
         self.folder = folder
-        self.c2s_port, self.http_port, self.proxy65_port = free_ports(3)
+        ports = {f"{name}_port": port for name, port in zip(ports, free_ports(len(ports)))}
+        vars(self).update(ports)
         self.config = folder / "prosody.cfg.lua"
         self.log = folder / "prosody.log"
         self.console = folder / "console.log"
@@ -66,21 +70,13 @@ class Prosody:
         self.process = None
         (folder / "data").mkdir()
         self.www.mkdir()
-        self._write_config(dns_port, web_port)
+        self._write_config(template, ports | settings)
 
-    def _write_config(self, dns_port, web_port):
-        text = (HERE / "prosody.cfg.lua.in").read_text()
-        for name, value in {
-            "BACKEND": self.backend,
-            "FOLDER": self.folder,
-            "MODULES": HERE / "modules",
-            "C2S_PORT": self.c2s_port,
-            "HTTP_PORT": self.http_port,
-            "PROXY65_PORT": self.proxy65_port,
-            "DNS_PORT": dns_port,
-            "WEB_PORT": web_port,
-        }.items():
-            text = text.replace(f"@{name}@", str(value))
+    def _write_config(self, template, values):
+        text = (HERE / template).read_text()
+        values = values | {"backend": self.backend, "folder": self.folder, "modules": HERE / "modules"}
+        for name, value in values.items():
+            text = text.replace(f"@{name.upper()}@", str(value))
         self.config.write_text(text)
 
     def _environment(self):

@@ -120,7 +120,7 @@ describe("bad input", function ()
 		for _, size in ipairs({ 0, -1, nan, "x", "*x", "", true, {}, print }) do
 			refused("read_size " .. describe_value(size), f, "127.0.0.1", port, {}, size);
 		end
-		for _, typ in ipairs({ true, {}, print, 4, "tcp5", "udp", "TCP4", "tcp4\0", ("x"):rep(100000), "_VERSION", "select" }) do
+		for _, typ in ipairs({ true, {}, print, 4, "tcp5", "TCP4", "tcp4\0", ("x"):rep(100000), "_VERSION", "select" }) do
 			refused("typ " .. describe_value(typ), f, "127.0.0.1", port, {}, "*a", nil, typ);
 		end
 		refused("an IPv6 address with tcp4", f, "::1", port, {}, "*a", nil, "tcp4");
@@ -173,7 +173,7 @@ describe("bad input", function ()
 
 	it("of watchfd and addevent", function ()
 		refused("watchfd without arguments", backend.watchfd);
-		for _, fd in ipairs({ true, "x", print, {}, { getfd = 1 }, { getfd = print } }) do
+		for _, fd in ipairs({ true, "x", print, {}, { getfd = 1 }, { getfd = function () end } }) do
 			survived("watchfd of " .. describe_value(fd), backend.watchfd, fd, function () end);
 		end
 		refused("watchfd of a boolean", backend.watchfd, true, function () end);
@@ -270,7 +270,7 @@ describe("bad input", function ()
 	it("of hook_signal", function ()
 		refused("no arguments", backend.hook_signal);
 		refused("no handler", backend.hook_signal, 10, true);
-		for _, number in ipairs({ 0, -1, 65, 1e9, 1.5, inf, nan, "x", true, {}, 9, 19, 11, 2 ^ 32 + 10 }) do
+		for _, number in ipairs({ 0, -1, 65, 1e9, 1.5, inf, nan, "x", true, {}, 9, 19, 2 ^ 32 + 10 }) do
 			refused("number " .. describe_value(number), backend.hook_signal, number, function () end);
 		end
 		for _, handler in ipairs({ true, 1, "x", {} }) do
@@ -360,7 +360,7 @@ describe("bad input", function ()
 		local conn = h.accepted(h.recorder());
 		for _, name in ipairs(methods) do
 			local method = conn[name];
-			if type(method) == "function" then
+			if type(method) == "function" and name ~= "noise" then -- which does nothing unless verbose
 				refused(name .. " without self", method);
 				for _, self in ipairs({ true, 1, "x", print, coroutine.create(print), io.stdout, {}, { "x" }, { {} }, { 0 }, { -1 }, { nan }, { inf },
 					{ 1e300 }, { 0.5 } }) do
@@ -575,7 +575,6 @@ describe("bad input", function ()
 					call.conn:setlistener(rec.listeners);
 				end
 			end
-			-- closeall takes the harness's own watch with it, so the loop is left by a new one
 			pcall(h.run_for, 0.03);
 			for _, peer in ipairs(peers) do
 				peer:close();

@@ -214,10 +214,7 @@ function harness.run_until(condition, what, timeout)
 	collectgarbage();
 	local deadline = socket.gettime() + timeout;
 	local met, condition_error;
-	local watch = backend.watchfd(waker:getfd(), function ()
-		waker:receive();
-		error(stop, 0);
-	end);
+	local watch;
 	local ticker = backend.add_task(0, function ()
 		for peer in pairs(peers) do
 			peer:pump();
@@ -228,6 +225,11 @@ function harness.run_until(condition, what, timeout)
 			condition_error = ret;
 		end
 		if met or not ok or socket.gettime() > deadline then
+			-- Only now, for a spec may close all that there is.
+			watch = backend.watchfd(waker:getfd(), function ()
+				waker:receive();
+				error(stop, 0);
+			end);
 			waker:send("stop");
 			return;
 		end
@@ -235,7 +237,9 @@ function harness.run_until(condition, what, timeout)
 	end);
 	local ok, err = pcall(backend.loop);
 	backend.timer.stop(ticker);
-	watch:close();
+	if watch then
+		watch:close();
+	end
 	waker:receive();
 	collectgarbage();
 	if ok then

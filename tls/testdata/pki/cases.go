@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -60,7 +65,7 @@ func (p *pki) cases() []Case {
 			chain("trusted int: "+ca, "of "+ca, ca+"|root|short root|young root"),
 			chain("only int trusted: "+ca, "of "+ca, ca))
 	}
-	for name := range p.certs {
+	for _, name := range slices.Sorted(maps.Keys(p.certs)) {
 		if rest, found := strings.CutPrefix(name, "of spelling "); found {
 			cases = append(cases, chain(name, name+"|spelling "+rest, "utf8 root"),
 				chain(name+" by the first", name, "utf8 root"), chain(name+" in a folder", name, "").in("utf8 root"))
@@ -159,6 +164,8 @@ func plainCases() []Case {
 		chain("cross-signed, root sent", "of young int|young int|young root|cross by root", "root"),
 		chain("cross-signed, not trusted", "of young int|young int|cross", "root"),
 
+		chain("right proxy", "right proxy|good|int", "root"),
+
 		chain("weak, not trusted", "other rsa1024|other int", "root"),
 		chain("weak, alone", "rsa1024", "root"),
 		chain("sha1 with ecdsa", "sha1 ecdsa|other int", "other root"),
@@ -205,6 +212,9 @@ func listCases() []Case {
 		chain("CRL: self-signed", "alone", "alone").lists(leaf),
 		chain("CRL: by one who may not", "of int without lists|int without lists", "root|list of int without lists").lists(leaf),
 		chain("CRL: place A", "at A|int", "root|int list at A").lists(leaf),
+		chain("CRL: place A for some reasons", "at A for some|int", "root|int list at A").lists(leaf),
+		chain("CRL: place A for all reasons", "at A for all|int", "root|int list at A").lists(leaf),
+		chain("CRL: some reasons, not revoked", "at A for some|int", "root|int list").lists(leaf),
 		chain("CRL: place B", "at B|int", "root|int list at A").lists(leaf),
 		chain("CRL: no place", "revoked|int", "root|int list at A").lists(leaf),
 		chain("CRL: any place", "at B|int", "root|int list").lists(leaf),
@@ -317,7 +327,7 @@ func (p *pki) daneCases() []Case {
 		chain("unusable: length", "good|int", "root").dane(host, Record{3, 1, 1, []byte("short")}),
 		chain("unusable: no certificate", "good|int", "root").dane(host, Record{3, 0, 0, []byte("short")}),
 		chain("unusable: no key", "good|int", "root").dane(host, Record{3, 1, 0, []byte("short")}),
-		chain("unusable: key and more", "good|int", "root").dane(host, Record{3, 1, 0, append(r(3, 1, 0, "good").Data, 0)}),
+		chain("unusable: key and more", "good|int", "root").dane(host, Record{3, 1, 0, append(bytes.Clone(r(3, 1, 0, "good").Data), 0)}),
 		chain("unusable and usable", "good|int", "").dane(host, Record{3, 1, 3, []byte("x")}, r(3, 1, 1, "good")),
 		chain("wildcard", "wild|int", "root").dane("a.example.org", r(1, 1, 1, "wild")),
 		chain("wildcard, two labels", "wild|int", "root").dane("a.b.example.org", r(1, 1, 1, "wild")),
@@ -330,4 +340,66 @@ func (p *pki) daneCases() []Case {
 		chain("common name, other", "common|int", "root").dane("example.com", r(1, 1, 1, "common")),
 		chain("subdomain", "good|int", "root").dane(".example.org", r(1, 1, 1, "good")),
 	}
+}
+
+// randomCases throws certificates together.
+func (p *pki) randomCases(n int) []Case {
+	names := slices.Sorted(maps.Keys(p.certs))
+	names = slices.DeleteFunc(names, func(s string) bool { return s == "p224" }) // no key for TLS
+	lists := slices.Sorted(maps.Keys(p.crls))
+	some := func(most int) []string {
+		var out []string
+		for range rand.IntN(most + 1) {
+			name := names[rand.IntN(len(names))]
+			out = append(out, name)
+			for rand.IntN(3) > 0 { // what belongs together
+				issuer := p.issuerOf(name)
+				if issuer == "" || issuer == name {
+					break
+				}
+				name = issuer
+				out = append(out, name)
+			}
+		}
+		rand.Shuffle(len(out)/2, func(i, j int) { out[i], out[j] = out[j], out[i] })
+		return out
+	}
+	var cases []Case
+	for i := range n {
+		c := Case{Name: fmt.Sprint("random ", i), CAFile: some(4)}
+		for c.Chain == nil {
+			c.Chain = some(4)
+		}
+		if rand.IntN(4) == 0 {
+			depth := rand.IntN(4)
+			c.Depth = &depth
+		}
+		if rand.IntN(4) == 0 && c.CAFile != nil {
+			c.VerifyExt = []string{"crl_check", "crl_check_chain"}[:1+rand.IntN(2)]
+			c.CAFile = append(c.CAFile, lists[rand.IntN(len(lists))], lists[rand.IntN(len(lists))])
+		}
+		// With a leaf that is its own trusted root OpenSSL crashes in check_dane_pkeys.
+		if rand.IntN(3) == 0 && !slices.Contains(c.CAFile, c.Chain[0]) {
+			c.DANE = &DANE{Name: "host.example.org", NoEENamechecks: rand.IntN(2) == 0}
+			known := append(c.Chain, c.CAFile...)
+			for range 1 + rand.IntN(3) {
+				name := known[rand.IntN(len(known))]
+				if p.certs[name] != nil {
+					c.DANE.Records = append(c.DANE.Records, p.record(uint8(rand.IntN(4)), uint8(rand.IntN(2)), uint8(rand.IntN(3)), name))
+				}
+			}
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func (p *pki) issuerOf(name string) string {
+	raw := p.cert(name).RawIssuer
+	for _, other := range slices.Sorted(maps.Keys(p.certs)) {
+		if bytes.Equal(p.cert(other).RawSubject, raw) && rand.IntN(2) == 0 {
+			return other
+		}
+	}
+	return ""
 }

@@ -4,6 +4,9 @@
 //
 //	go run ./tls/testdata/pki
 //
+// With -random 2000 -o FILE there are as many random cases instead, to look for
+// differences with VERIFY_SUITE=FILE go test -run LuaSec ./tls.
+//
 // Keys are thrown away: the Go test needs none. Everything that is meant to be
 // valid is so until 2120.
 package main
@@ -12,6 +15,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -66,16 +70,22 @@ type Answer struct {
 
 func main() {
 	log.SetFlags(0)
+	random := flag.Int("random", 0, "make so many random cases instead")
+	output := flag.String("o", "tls/testdata/verify.json", "the file to write")
+	flag.Parse()
 	folder, err := os.MkdirTemp("", "pki")
 	check(err)
 	defer os.RemoveAll(folder)
 	p := newPKI()
 	suite := &Suite{Now: time.Now().UTC().Truncate(time.Second), Certs: p.certs, CRLs: p.crls, Cases: p.cases()}
+	if *random > 0 {
+		suite.Cases = p.randomCases(*random)
+	}
 	p.write(folder, suite)
 	suite.ask(folder)
 	out, err := json.MarshalIndent(suite, "", "\t")
 	check(err)
-	check(os.WriteFile("tls/testdata/verify.json", append(out, '\n'), 0o644))
+	check(os.WriteFile(*output, append(out, '\n'), 0o644))
 }
 
 func check(err error) {

@@ -348,6 +348,10 @@ func (p *pki) authorities() {
 	p.leaf("unknown critical", "int", extension(true, []byte{5, 0}, 1, 2, 3, 4))
 	p.leaf("unknown", "int", extension(false, []byte{5, 0}, 1, 2, 3, 4))
 	p.leaf("proxy", "int", hosts(), extension(true, tlv(0x30, tlv(0x30, der(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 21, 1}))), 1, 3, 6, 1, 5, 5, 7, 1, 14))
+	ofGood := p.cert("good").RawSubject[2:]
+	p.leaf("right proxy", "good", hosts(), noConstraints,
+		rawSubject(tlv(0x30, ofGood, name(12, []byte("proxy"))[2:])),
+		extension(true, tlv(0x30, tlv(0x30, der(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 21, 1}))), 1, 3, 6, 1, 5, 5, 7, 1, 14))
 	p.leaf("policies", "int", extension(true, tlv(0x30, tlv(0x30, der(asn1.ObjectIdentifier{1, 2, 3}))), 2, 5, 29, 32))
 
 	// A root that went under another: the cross certificate has its key.
@@ -531,9 +535,14 @@ func (p *pki) lists() {
 		return func(t *template) { t.CRLDistributionPoints = []string{uri} }
 	}
 	p.leaf("at A", "int", at("http://example.org/a"))
+	reasons := func(bits ...byte) []byte {
+		return tlv(0x30, tlv(0x30, tlv(0xa0, tlv(0xa0, tlv(0x86, []byte("http://example.org/a")))), tlv(0x81, bits)))
+	}
+	p.leaf("at A for some", "int", extension(false, reasons(6, 0x40), 2, 5, 29, 31))
+	p.leaf("at A for all", "int", extension(false, reasons(7, 0xff, 0x80), 2, 5, 29, 31))
 	p.leaf("at B", "int", at("http://example.org/b"))
 	point := tlv(0xa0, tlv(0xa0, tlv(0x86, []byte("http://example.org/a"))))
-	p.revoke("int list at A", "int", scope(point), "at A", "at B")
+	p.revoke("int list at A", "int", scope(point), "at A", "at B", "at A for some", "at A for all")
 	p.ca("int without lists", "root", usage(x509.KeyUsageCertSign))
 	p.leaf("of int without lists", "int without lists")
 	p.revoke("list of int without lists", "int without lists", nil)
