@@ -17,8 +17,11 @@ import (
 	"unsafe"
 
 	"net.server_go/loop"
+	"net.server_go/openssl"
 	"net.server_go/tls"
 )
+
+func init() { tls.WrapSigner = openssl.Signer }
 
 // noticed are the notices that were logged already.
 var noticed sync.Map

@@ -8,7 +8,7 @@ require (
 )
 
 require (
-	github.com/golang-fips/openssl/v2 v2.0.3 // indirect
-	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
+	github.com/golang-fips/openssl/v2 v2.0.3
+	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78
+	golang.org/x/crypto v0.58.0
 )

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aarzilli/golua/lua"
@@ -19,7 +20,11 @@ func (p passwordNeeded) Error() string { return fmt.Sprintf("password %d needed"
 // newContext makes a context of the LuaSec configuration table at index.
 func newContext(l *loop.Loop, L *lua.State, index int) (loop.Handle, []tls.Notice, error) {
 	r := &tlsConfigReader{L: L}
-	context, notices, err := tls.NewContext(r.read(index))
+	config := r.read(index)
+	if err := r.checkTypes(index, config.Mode); err != nil {
+		return 0, nil, err
+	}
+	context, notices, err := tls.NewContext(config)
 	if err != nil && r.asked != 0 {
 		return 0, nil, passwordNeeded{r.asked}
 	}
@@ -63,6 +68,29 @@ func (r *tlsConfigReader) read(index int) tls.Config {
 		config.Certificates = append(config.Certificates, r.pair(at, number))
 	})
 	return config
+}
+
+// checkTypes refuses what tls.Config cannot hold, in LuaSec's words.
+func (r *tlsConfigReader) checkTypes(index int, mode string) error {
+	defer r.L.SetTop(r.L.GetTop())
+	switch r.get(index, "alpn") {
+	case lua.LUA_TNIL, lua.LUA_TTABLE:
+	case lua.LUA_TSTRING:
+		if mode == "server" {
+			return errors.New("invalid ALPN parameter")
+		}
+	case lua.LUA_TFUNCTION:
+		if mode == "client" {
+			return errors.New("invalid ALPN parameter")
+		}
+	default:
+		return errors.New("invalid ALPN parameter")
+	}
+	switch r.get(index, "password") {
+	case lua.LUA_TNIL, lua.LUA_TSTRING, lua.LUA_TFUNCTION:
+		return nil
+	}
+	return errors.New("invalid password type")
 }
 
 // eachPair calls f with the stack index of each table in certificates.

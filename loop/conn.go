@@ -355,11 +355,13 @@ func (c *conn) settle(ev *Event) {
 			c.session.Feed(ev.Bytes) // TLS started while it was on its way
 		}
 		return
-	case ev.refused && c.pending == nil:
-		c.pending = bytes.Clone(ev.Bytes)
-	case !ev.refused && ev.consumed < len(c.pending):
+	case ev.refused:
+		if c.pending == nil {
+			c.pending = bytes.Clone(ev.Bytes)
+		}
+	case ev.consumed < len(c.pending):
 		c.pending = c.pending[ev.consumed:]
-	case !ev.refused && c.pending != nil:
+	case c.pending != nil:
 		c.pending = nil
 	default:
 		return
@@ -610,6 +612,9 @@ func (c *conn) close() {
 	}
 	c.state = stateClosed
 	c.loop.alarms.remove(&c.alarm)
+	// A socket that others share, by a duplicate or a fork, does not leave
+	// epoll when our descriptor is closed.
+	c.leave(c.loop.poller)
 	closeFD(c.fd)
 	c.direct, c.out, c.pending, c.early = nil, nil, nil, nil
 }

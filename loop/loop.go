@@ -3,6 +3,7 @@ package loop
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,10 +25,11 @@ type Loop struct {
 	started  time.Time
 	now      int64 // ns since started, as of the latest event
 	arena    arena
-	batch    []Event // what the Lua side works on
-	coming   []Event // what it will get next
-	dirty    []*conn // have output that this step should send
-	resumed  []*conn // have pending bytes that may be delivered again
+	pinned   runtime.Pinner // the texts of the batch
+	batch    []Event        // what the Lua side works on
+	coming   []Event        // what it will get next
+	dirty    []*conn        // have output that this step should send
+	resumed  []*conn        // have pending bytes that may be delivered again
 	signals  signals
 	wake     registration // eventfd: something was posted
 	inboxMu  sync.Mutex
@@ -80,6 +82,7 @@ func (l *Loop) Close() {
 	closeFD(l.wake.fd)
 	l.inboxMu.Unlock()
 	l.poller.close()
+	l.pinned.Unpin()
 	_ = unix.Munmap(l.arena.memory) // only fails for a range that is not ours
 }
 
@@ -140,12 +143,29 @@ func (l *Loop) Step(log []byte, maxWait int64) ([]Event, error) {
 	}
 	l.ringAlarms()
 	l.batch, l.coming = l.coming, l.batch
+	l.showTexts()
+	return l.batch, err
+}
+
+// showTexts puts the texts of the batch where C may read them.
+func (l *Loop) showTexts() {
+	l.pinned.Unpin()
+	size := 0
+	for i := range l.batch {
+		size += len(l.batch[i].text)
+	}
+	if size == 0 {
+		return
+	}
+	texts := make([]byte, 0, size)
 	for i := range l.batch {
 		if ev := &l.batch[i]; ev.text != "" {
-			ev.Bytes = l.arena.copy([]byte(ev.text))
+			start := len(texts)
+			texts = append(texts, ev.text...)
+			ev.Bytes = texts[start:]
 		}
 	}
-	return l.batch, err
+	l.pinned.Pin(&texts[0])
 }
 
 // Flush applies the commands in log and sends what they wrote, without

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,23 @@ const (
 type poller struct {
 	fd     int
 	events [batchEvents]unix.EpollEvent
+	// holders has the handle that each descriptor was registered for last. A
+	// watched descriptor may be closed by its owner, and its number used again.
+	holders []Handle
+}
+
+func (p *poller) holder(fd int) Handle {
+	if fd < len(p.holders) {
+		return p.holders[fd]
+	}
+	return 0
+}
+
+func (p *poller) hold(fd int, h Handle) {
+	for fd >= len(p.holders) {
+		p.holders = append(p.holders, 0)
+	}
+	p.holders[fd] = h
 }
 
 func newPoller() (*poller, error) {
@@ -75,6 +93,9 @@ type registration struct {
 // want changes the interest, with no system call when nothing changes.
 // Interest 0 leaves ERR and HUP reported.
 func (r *registration) want(p *poller, interest uint32) error {
+	if p.holder(r.fd) != r.handle {
+		r.added = false
+	}
 	if r.added && r.interest == interest {
 		return nil
 	}
@@ -83,19 +104,24 @@ func (r *registration) want(p *poller, interest uint32) error {
 		op = unix.EPOLL_CTL_ADD
 	}
 	err := p.control(op, r.fd, r.handle, interest)
+	if op == unix.EPOLL_CTL_ADD && errors.Is(err, unix.EEXIST) {
+		err = p.control(unix.EPOLL_CTL_MOD, r.fd, r.handle, interest) // the latest watch of it counts
+	}
 	if err == nil {
 		r.added, r.interest = true, interest
+		p.hold(r.fd, r.handle)
 	}
 	return err
 }
 
 // leave takes the descriptor out of epoll until the next want.
 func (r *registration) leave(p *poller) {
-	if r.added {
+	if r.added && p.holder(r.fd) == r.handle {
 		// ENOENT and EBADF: its owner closed a watched descriptor first.
 		_ = p.control(unix.EPOLL_CTL_DEL, r.fd, r.handle, 0)
-		r.added = false
+		p.hold(r.fd, 0)
 	}
+	r.added = false
 }
 
 // closeFD closes a descriptor that is ours. Linux releases the number

@@ -40,12 +40,15 @@ const (
 	answerChosen  = 1 // text is the ALPN protocol, "" for none
 )
 
-func readSecureCommand(payload []byte) secureCommand {
+func readSecureCommand(payload []byte) (cmd secureCommand) {
+	if len(payload) < 16 {
+		return cmd // no context: C never sends this
+	}
 	size := binary.NativeEndian.Uint32(payload[12:])
 	return secureCommand{
 		context: Handle(binary.NativeEndian.Uint64(payload)),
 		flags:   binary.NativeEndian.Uint32(payload[8:]),
-		text:    string(payload[16 : 16+size]),
+		text:    string(payload[16:][:min(int(size), len(payload)-16)]),
 	}
 }
 

@@ -37,7 +37,7 @@ func (w *watch) setFlags(flags uint32) error {
 		w.interest = 0
 		return nil
 	}
-	if w.fd < 0 {
+	if w.fd < 0 || w.isOurs() {
 		return errBadFD
 	}
 	err := w.want(w.loop.poller, interest)
@@ -49,6 +49,13 @@ func (w *watch) setFlags(flags uint32) error {
 		return &Error{err}
 	}
 	return nil
+}
+
+// isOurs reports whether the number has come to a descriptor of the loop.
+func (w *watch) isOurs() bool {
+	o, ok := w.loop.objects.get(w.loop.poller.holder(w.fd))
+	_, isWatch := o.(*watch)
+	return ok && !isWatch
 }
 
 func (w *watch) ready(events uint32) {

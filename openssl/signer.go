@@ -82,8 +82,17 @@ type ecdsaSigner struct {
 }
 
 func newECDSA(key *ecdsa.PrivateKey) (*openssl.PrivateKeyECDSA, error) {
-	name := key.Params().Name
-	return openssl.NewPrivateKeyECDSA(name, bbig.Enc(key.X), bbig.Enc(key.Y), bbig.Enc(key.D))
+	secret, err := key.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	point, err := key.PublicKey.Bytes() // 4, X, Y
+	if err != nil {
+		return nil, err
+	}
+	n := len(point) / 2
+	number := func(b []byte) openssl.BigInt { return bbig.Enc(new(big.Int).SetBytes(b)) }
+	return openssl.NewPrivateKeyECDSA(key.Params().Name, number(point[1:1+n]), number(point[1+n:]), number(secret))
 }
 
 func (s *ecdsaSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {

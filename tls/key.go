@@ -13,9 +13,10 @@ import (
 	"strings"
 )
 
-// wrapSigner is applied to every private key that is loaded. A wrapper of an
-// RSA key has to be a crypto.Decrypter too, or suites with RSA key exchange fail.
-var wrapSigner = func(s crypto.Signer) crypto.Signer { return s }
+// WrapSigner is applied to every private key that is loaded; set it before the
+// first. What it returns for an RSA key has to be a crypto.Decrypter too, or
+// suites with RSA key exchange fail.
+var WrapSigner = func(s crypto.Signer) crypto.Signer { return s }
 
 var (
 	errBadDecrypt  = errors.New("bad decrypt")
@@ -33,7 +34,7 @@ func loadKey(path string, password func() ([]byte, bool)) (crypto.Signer, error)
 	if err != nil {
 		return nil, keyError(err)
 	}
-	return wrapSigner(key), nil
+	return WrapSigner(key), nil
 }
 
 func keyError(err error) error {

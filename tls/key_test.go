@@ -129,10 +129,10 @@ func TestPasswordIsNotAskedForInVain(t *testing.T) {
 }
 
 func TestWrapSigner(t *testing.T) {
-	old := wrapSigner
-	defer func() { wrapSigner = old }()
+	old := WrapSigner
+	defer func() { WrapSigner = old }()
 	wrapped := 0
-	wrapSigner = func(s crypto.Signer) crypto.Signer { wrapped++; return s }
+	WrapSigner = func(s crypto.Signer) crypto.Signer { wrapped++; return s }
 	if _, err := loadKey(keys+"rsa.key", nil); err != nil || wrapped != 1 {
 		t.Errorf("wrapped %d times, %v", wrapped, err)
 	}

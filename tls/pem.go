@@ -26,14 +26,19 @@ func readFile(path string) ([]byte, error) {
 	case err == nil:
 		return data, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("No such file or directory") //lint:ignore ST1005 strerror's text
+		return nil, strerror("No such file or directory")
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("Permission denied") //lint:ignore ST1005 strerror's text
+		return nil, strerror("Permission denied")
 	case errors.As(err, &errno):
 		return nil, errno
 	}
 	return nil, err
 }
+
+// strerror is C's text for an error.
+type strerror string
+
+func (s strerror) Error() string { return string(s) }
 
 // nextPEM finds the first block and returns what comes after it. Text around
 // blocks is passed over, as in OpenSSL, but a broken block is an error, where

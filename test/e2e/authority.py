@@ -44,7 +44,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False))
 
     def issue(self, folder, host, valid_for=None, key="ec", expired=False, self_signed=False):
-        """Write HOST.crt and HOST.key into a folder; return the certificate's serial number."""
+        """Write HOST.pem, certificate and key, into a folder; return the certificate's serial number."""
         subject, subject_key = _named(valid_for or host), _new_key(key)
         issuer, issuer_key = (subject, subject_key) if self_signed else (self.name, self.key)
         certificate = (
@@ -52,7 +52,11 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(valid_for or host)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(issuer_key, hashes.SHA256()))
-        (folder / f"{host}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{host}.key").write_bytes(subject_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        (folder / f"{host}.pem").write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM) + subject_key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return certificate.serial_number
+
+
+def serial(file):
+    return x509.load_pem_x509_certificate(file.read_bytes()).serial_number

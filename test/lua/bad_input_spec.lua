@@ -252,7 +252,8 @@ describe("bad input", function ()
 		timer.add_task(0, callable);
 		h.run_until(function () return called; end, "the callable");
 		called = false;
-		timer.add_task(0, setmetatable(callable, nil));
+		timer.add_task(0, callable);
+		setmetatable(callable, nil);
 		h.run_for(0.01);
 		h.logged("error", "Error in timer");
 		-- A number that cannot be a delay

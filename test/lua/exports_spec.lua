@@ -87,6 +87,26 @@ describe("backend", function ()
 		assert.is_nil(conn.getlocalcertificate);
 	end);
 
+	it("answers Prosody 13's questions about TLS for a connection without", function ()
+		local conn = h.accepted(h.recorder());
+		local methods = h.deviation("0.12 does not ask the connection", { epoll12 = false, epoll13 = true, go = true });
+		if not methods then
+			assert.is_nil(conn.ssl_info);
+			return;
+		end
+		for _, name in ipairs({ "ssl_info", "ssl_peercertificate" }) do
+			local ret, err = conn[name](conn);
+			assert.is_nil(ret, name);
+			assert.is_true(err == "not-implemented" or err == "not-connected", name);
+		end
+		assert.is_nil((conn:ssl_peerfinished()));
+		local ret, errors = conn:ssl_peerverification();
+		assert.is_nil(ret);
+		assert.same({ { "Chain verification not supported" } }, errors);
+		assert.is_nil((conn:ssl_exportkeyingmaterial("EXPORTER-Channel-Binding", 32, "")));
+		assert.is_nil(conn:sslctx());
+	end);
+
 	it("calls a listener through on", function ()
 		local rec = h.recorder({ onstatus = function () return "its result"; end });
 		local conn = h.accepted(rec);

@@ -87,7 +87,7 @@ describe("loop", function ()
 		local status, output = run([[
 			backend.add_task(0.1, function () print "still there"; end);
 			print(backend.loop());
-		]], { seconds = 1 });
+		]], { seconds = 2 });
 		assert.equal("still there\n", output);
 		assert.equal(124, status); -- killed
 	end);

@@ -154,6 +154,7 @@ function T.transport(sock, config, mode)
 	full.protocol = full.protocol == "tlsv1_2+" and "any" or full.protocol;
 	full.options = full.options or { "no_tlsv1", "no_tlsv1_1" };
 	local ctx = assert(newcontext(full));
+	sock:setoption("tcp-nodelay", true);
 	local tls = assert(ssl.wrap(sock, ctx));
 	tls:settimeout(0);
 	if sni then
@@ -162,12 +163,13 @@ function T.transport(sock, config, mode)
 	return setmetatable({ tls = tls, ctx = ctx }, transport_mt);
 end
 
--- The peer, plain until now, speaks TLS from here on.
+-- The peer, plain until now, speaks TLS from here on. One that is to be the
+-- server must not have read the hello: its `reading` is false until here.
 function T.upgrade(peer, config, mode)
 	peer.sock = T.transport(peer.sock, config, mode or "client");
 	peer.tls = peer.sock.tls;
 	peer.plain = peer:data();
-	peer.chunks, peer.bytes = {}, 0;
+	peer.chunks, peer.bytes, peer.reading = {}, 0, true;
 	return peer;
 end
 

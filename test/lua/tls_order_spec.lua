@@ -190,6 +190,7 @@ describe("starttls", function ()
 			onincoming = function (conn) conn:starttls(T.client()); end;
 		});
 		local conn, peer = h.outgoing(rec, "*a");
+		peer.reading = false;
 		peer:send("<proceed/>");
 		rec:wait("onincoming");
 		T.upgrade(peer, { cert = "ec" }, "server");
@@ -266,11 +267,13 @@ describe("starttls", function ()
 					relay.pump();
 					socket.sleep(0.002);
 				end
-				conn:write("<proceed/>");
+				if h.go then -- the reference would read the hello before it writes this
+					conn:write("<proceed/>");
+				end
 				conn:starttls(T.server());
 			end;
 		});
-		local _, port = h.listen(rec.listeners, { read_size = #"<starttls/>" });
+		local _, port = h.listen(rec.listeners, starttls_size);
 		relay = T.relay(port);
 		local sent = 0;
 		relay.to_backend = function (data)
@@ -278,7 +281,7 @@ describe("starttls", function ()
 			return data;
 		end
 		relay.to_client = function (data)
-			if not relay.clear then
+			if h.go and not relay.clear then
 				relay.clear, data = data:match("^(<proceed/>)(.*)$");
 			end
 			return data;
@@ -290,7 +293,7 @@ describe("starttls", function ()
 		relay.peer:send("secret");
 		rec:wait_bytes(#"<starttls/>secret");
 		assert.equal("<starttls/>secret", rec:data());
-		assert.equal("<proceed/>", relay.clear);
+		assert.equal(h.go and "<proceed/>" or nil, relay.clear);
 		rec:expect("onconnect onincoming onstarttls onstatus onincoming");
 	end);
 
@@ -390,7 +393,10 @@ describe("starttls", function ()
 	it("works in onconnect of a client", function ()
 		h.settings({ ssl_handshake_timeout = 0.5 });
 		local rec = h.recorder({ onconnect = function (conn) conn:starttls(T.client()); end });
-		local _, peer = h.outgoing(rec, "*a");
+		local listener = assert(socket.bind("127.0.0.1", 0));
+		h.track(backend.addclient("127.0.0.1", h.port_of(listener), rec.listeners, "*a"));
+		local peer = h.wrap_peer(assert(listener:accept()));
+		listener:close();
 		T.upgrade(peer, { cert = "ec" }, "server");
 		h.deviation("the reference stalls until the peer sends something", {
 			epoll = function ()
@@ -416,6 +422,7 @@ describe("starttls", function ()
 		local sock = socket.tcp4();
 		assert(sock:connect("127.0.0.1", h.port_of(listening)));
 		local peer = h.wrap_peer(assert(listening:accept()));
+		peer.reading = false;
 		listening:close();
 		local later = h.recorder();
 		local rec = h.recorder({
@@ -425,6 +432,7 @@ describe("starttls", function ()
 			end;
 		});
 		local conn = h.track(assert(backend.wrapclient(sock, "127.0.0.1", 1, rec.listeners, "*a")));
+		rec:wait("onconnect");
 		peer:send("<proceed/>");
 		rec:wait("onincoming");
 		T.upgrade(peer, { cert = "rsa" }, "server");
@@ -546,6 +554,9 @@ describe("a handshake that does not end", function ()
 	end);
 end);
 
+-- In the reference a close() in the others leads to an error that leaves loop().
+local closable = h.go and { "onstarttls", "onstatus", "onconnect", "onincoming" } or { "onconnect", "onincoming" };
+
 describe("a connection with TLS", function ()
 	before_each(h.start);
 	after_each(h.finish);
@@ -570,7 +581,9 @@ describe("a connection with TLS", function ()
 		local conn, peer = T.accepted(rec, T.server());
 		conn:write(("z"):rep(size));
 		conn:close();
-		peer:send("too late");
+		if h.go then -- the reference does not read it, and the kernel resets
+			peer:send("too late");
+		end
 		h.run_until(function () return peer.ended; end, "the end at the peer");
 		assert.equal(size, peer.bytes);
 		assert.equal("closed", peer.ended);
@@ -628,8 +641,8 @@ describe("a connection with TLS", function ()
 			return relay.peer.unsent == "" and relay.outer.unsent == "";
 		end, "the words to be sent");
 		relay.pump();
-		relay.outer:close();
-		rec:wait("ondisconnect");
+		relay.outer.sock:shutdown("send");
+		assert.equal("unexpected eof while reading", rec:wait("ondisconnect")[1]);
 		assert.equal("last words", rec:data());
 	end);
 
@@ -645,7 +658,7 @@ describe("a connection with TLS", function ()
 	end);
 
 	it("may be closed in each callback", function ()
-		for _, name in ipairs { "onstarttls", "onstatus", "onconnect", "onincoming" } do
+		for _, name in ipairs(closable) do
 			local rec = h.recorder({ [name] = function (conn) conn:close(); end });
 			local _, port = h.listen(rec.listeners, { tls_ctx = T.server(), tls_direct = true });
 			local peer = T.connect_peer(port);
@@ -663,7 +676,7 @@ describe("a connection with TLS", function ()
 	end);
 
 	it("may be closed in each callback of a client", function ()
-		for _, name in ipairs { "onstarttls", "onstatus", "onconnect", "onincoming" } do
+		for _, name in ipairs(closable) do
 			local rec = h.recorder({ [name] = function (conn) conn:close(); end });
 			local _, peer = T.outgoing(rec, T.client());
 			peer:send("x");
@@ -676,7 +689,8 @@ describe("a connection with TLS", function ()
 	end);
 
 	it("may be closed in each callback of STARTTLS", function ()
-		for _, name in ipairs { "onstarttls", "onstatus", "onincoming" } do
+		for _, name in ipairs(closable) do
+			if name == "onconnect" then name = "onincoming"; end
 			local rec, conn, peer = starting({ [name] = function (conn) conn:close(); end });
 			conn:starttls(T.server());
 			T.upgrade(peer);
@@ -689,7 +703,7 @@ describe("a connection with TLS", function ()
 	end);
 
 	it("sends what a callback writes before it closes", function ()
-		for _, name in ipairs { "onstatus", "onconnect", "onincoming" } do
+		for _, name in ipairs(closable) do
 			local rec = h.recorder({ [name] = function (conn)
 				conn:write("bye");
 				conn:close();
