@@ -31,7 +31,9 @@ struct object {
 	bool connected;  /* onconnect was called */
 	bool accepted;
 	bool datagram;
-	bool paused;
+	bool paused;     /* pause() is in force */
+	bool unwatched;  /* set(false) is: the read timeout goes on */
+	bool foreign;    /* made of a LuaSocket object, to be closed with it */
 	bool held;       /* pause_writes is in force */
 	bool closing;    /* close() was called, the output is being sent */
 	bool ended;      /* ondisconnect was or is being called */
@@ -103,17 +105,20 @@ bool push_object(lua_State *L, const struct backend *b, const struct object *o);
 void end_connection(lua_State *L, struct backend *b, int index, struct object *o, const char *reason);
 void destroy_object(lua_State *L, struct backend *b, int index, struct object *o);
 void close_object(lua_State *L, struct backend *b, int index, struct object *o);
-void set_names(lua_State *L, struct backend *b, int index, const struct object *o);
+void set_names(lua_State *L, struct backend *b, int index, uint64_t handle);
 void set_id(lua_State *L, struct backend *b, int index, const char *prefix);
 int object_tostring(lua_State *L);
+int object_getfd(lua_State *L);
 int foreign_fd(lua_State *L, int arg);
 void check_listeners(lua_State *L, int arg);
+bool check_callable(lua_State *L, int arg);
 int read_mode(lua_State *L, int arg, int index);
 double check_seconds(lua_State *L, int arg);
 int check_port(lua_State *L, int arg);
 
 /* callback.c: the way into Lua */
 void call_listener(lua_State *L, struct backend *b, const char *name, int nargs);
+bool call_disconnect(lua_State *L, struct backend *b, int connection, const char *reason);
 bool call_protected(lua_State *L, struct backend *b, int nargs, int nresults);
 void log_object(lua_State *L, int index, const char *level, const char *format, int nargs);
 void log_backend(lua_State *L, struct backend *b, const char *level, const char *format, int nargs);

@@ -52,14 +52,14 @@ static void callback_failed(lua_State *L, struct backend *b, const char *name, i
 void call_listener(lua_State *L, struct backend *b, const char *name, int nargs)
 {
 	int connection = lua_gettop(L) - nargs;
-	luaL_checkstack(L, 8, "callback");
+	luaL_checkstack(L, nargs + 8, "callback");
 	lua_getfield(L, connection, "listeners");
 	if (lua_isnil(L, -1)) {
 		log_object(L, connection, "error", "Interface is missing listener callbacks", 0);
 		goto nothing;
 	}
 	lua_getfield(L, -1, name);
-	if (lua_isnil(L, -1)) {
+	if (!lua_toboolean(L, -1)) {
 		if (b->settings.verbose) {
 			lua_pushstring(L, name);
 			log_object(L, connection, "debug", "Missing listener '%s'", 1);
@@ -89,6 +89,34 @@ void call_listener(lua_State *L, struct backend *b, const char *name, int nargs)
 nothing:
 	lua_settop(L, connection - 1);
 	lua_pushnil(L);
+}
+
+/*
+ * Calls listeners.ondisconnect(connection, reason). Returns false with an
+ * error at the top that is not to be caught: the caller raises it once the
+ * connection is cleared away.
+ */
+bool call_disconnect(lua_State *L, struct backend *b, int connection, const char *reason)
+{
+	if (b->settings.protect_listeners) {
+		lua_pushvalue(L, connection);
+		lua_pushstring(L, reason); /* NULL is nil */
+		call_listener(L, b, "ondisconnect", 1);
+		lua_pop(L, 1);
+		return true;
+	}
+	lua_getfield(L, connection, "listeners");
+	if (lua_istable(L, -1)) {
+		lua_getfield(L, -1, "ondisconnect");
+		lua_replace(L, -2);
+	}
+	if (!lua_toboolean(L, -1)) {
+		lua_pop(L, 1);
+		return true;
+	}
+	lua_pushvalue(L, connection);
+	lua_pushstring(L, reason);
+	return lua_pcall(L, 2, 0, 0) == LUA_OK;
 }
 
 /* Pushes logger.init(name) of Prosody, or outside Prosody nil: no logging. */

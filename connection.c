@@ -46,7 +46,7 @@ static int connection_write(lua_State *L)
 		if (!command_write(b, o, data, n))
 			return fail(L, "not enough memory");
 	}
-	lua_pushnumber(L, (lua_Number)n);
+	lua_pushinteger(L, (lua_Integer)n);
 	return 1;
 }
 
@@ -79,6 +79,7 @@ static int stop_or_go(lua_State *L, enum sgo_command_kind kind, double server_pa
 		command_number(b, o, SGO_PAUSE_FOR, server_pause);
 	} else if (o->kind == CONNECTION && !o->closing) {
 		o->paused = kind == SGO_PAUSE;
+		o->unwatched = false;
 		command(b, o, kind);
 	}
 	lua_pushboolean(L, true);
@@ -149,8 +150,9 @@ static int connection_set(lua_State *L)
 			command_number(b, o, SGO_PAUSE_FOR, lua_toboolean(L, 2) ? -1 : HUGE_VAL);
 	} else if (!o->closing) {
 		if (!lua_isnoneornil(L, 2)) {
-			o->paused = !lua_toboolean(L, 2);
-			command_number(b, o, SGO_WATCH_READ, !o->paused);
+			o->unwatched = !lua_toboolean(L, 2);
+			o->paused = false; /* the timeout is off all the same */
+			command_number(b, o, SGO_WATCH_READ, !o->unwatched);
 		}
 		if (!lua_isnoneornil(L, 3)) {
 			command_number(b, o, SGO_WATCH_WRITE, lua_toboolean(L, 3));
@@ -224,28 +226,40 @@ static int set_deadline(lua_State *L, enum sgo_command_kind kind)
 static int connection_setreadtimeout(lua_State *L) { return set_deadline(L, SGO_READ_DEADLINE); }
 static int connection_setwritetimeout(lua_State *L) { return set_deadline(L, SGO_WRITE_DEADLINE); }
 
-/* conn:setoption(name, value) → true, or false and a reason, as LuaSocket's. */
+/* The value of a socket option at arg as an integer: seconds for linger, negative for off. False if it is none. */
+static bool option_value(lua_State *L, int arg, int *value)
+{
+	lua_Number n;
+	if (lua_istable(L, arg)) { /* linger's { on = boolean, timeout = seconds } */
+		lua_getfield(L, arg, "on");
+		lua_getfield(L, arg, "timeout");
+		n = lua_toboolean(L, -2) ? lua_tonumber(L, -1) : -1;
+	} else if (lua_isboolean(L, arg)) {
+		n = lua_toboolean(L, arg);
+	} else if (lua_isnumber(L, arg)) {
+		n = lua_tonumber(L, arg);
+	} else {
+		return false;
+	}
+	if (!(n >= INT32_MIN && n <= INT32_MAX))
+		return false;
+	*value = (int)n;
+	return true;
+}
+
+/* conn:setoption(name, value) → true, or false and a reason; names are LuaSocket's. */
 static int connection_setoption(lua_State *L)
 {
 	struct backend *b = backend(L);
 	struct object *o = check_object(L, b, 1);
-	size_t length;
-	const char *name = luaL_checklstring(L, 2, &length);
 	struct sgo_error err = {"closed"};
-	lua_Number value = 0;
-	if (strcmp(name, "linger") == 0) {
-		luaL_checktype(L, 3, LUA_TTABLE);
-		lua_getfield(L, 3, "on");
-		lua_getfield(L, 3, "timeout");
-		value = lua_toboolean(L, -2) ? lua_tonumber(L, -1) : -1;
-	} else if (lua_isboolean(L, 3)) {
-		value = lua_toboolean(L, 3);
-	} else {
-		value = luaL_checknumber(L, 3);
-	}
-	if (!(value >= INT32_MIN && value <= INT32_MAX))
-		luaL_argerror(L, 3, "value out of range");
-	if (o && sgo_setoption(b->io, o->handle, (char *)name, length, (int)value, &err) == 0) {
+	size_t length = 0;
+	int value = 0;
+	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : "";
+	lua_settop(L, 3);
+	if (!option_value(L, 3, &value))
+		strcpy(err.text, "invalid value for a socket option");
+	else if (o && sgo_setoption(b->io, o->handle, (char *)name, length, value, &err) == 0) {
 		lua_pushboolean(L, true);
 		return 1;
 	}
@@ -285,6 +299,7 @@ static int connection_on(lua_State *L)
 	const char *name = lua_pushfstring(L, "on%s", what);
 	lua_replace(L, 2); /* kept there while it is in use */
 	int nargs = lua_gettop(L) - 2;
+	luaL_checkstack(L, nargs + 1, "arguments");
 	lua_pushvalue(L, 1);
 	for (int i = 1; i <= nargs; i++)
 		lua_pushvalue(L, 2 + i);
@@ -334,13 +349,6 @@ static int connection_noise(lua_State *L)
 {
 	check_object(L, backend(L), 1);
 	return backend(L)->settings.verbose ? log_message(L, "debug") : 0;
-}
-
-static int connection_getfd(lua_State *L)
-{
-	struct object *o = check_object(L, backend(L), 1);
-	lua_pushinteger(L, o ? o->fd : -1);
-	return 1;
 }
 
 static int connection_server(lua_State *L)
@@ -454,7 +462,7 @@ static int connection_updatenames(lua_State *L)
 	struct backend *b = backend(L);
 	struct object *o = live_connection(L, b);
 	if (o)
-		set_names(L, b, 1, o);
+		set_names(L, b, 1, o->handle);
 	return 0;
 }
 
@@ -482,7 +490,7 @@ const luaL_Reg connection_methods[] = {
 	{"del", connection_del},
 	{"destroy", connection_destroy},
 	{"error", connection_error},
-	{"getfd", connection_getfd},
+	{"getfd", object_getfd},
 	{"ip", connection_ip},
 	{"noise", connection_noise},
 	{"on", connection_on},

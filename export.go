@@ -6,7 +6,6 @@ package main
 /*
 #cgo CFLAGS: -I${SRCDIR}/include -std=gnu11 -Wall -Wextra -Werror
 #include <stdlib.h>
-#include <string.h>
 #include <lua.h>
 #include "server_go.h"
 */
@@ -27,9 +26,9 @@ func main() {} // required by c-shared, never called
 // side is one I/O side, with its batch as C sees it.
 type side struct {
 	loop     *loop.Loop
-	settings loop.Settings
 	events   *C.struct_sgo_event // C memory
 	capacity int
+	shown    int // of the present batch
 }
 
 var (
@@ -83,7 +82,7 @@ func sgo_open(e *C.struct_sgo_error) C.uint32_t {
 		return 0
 	}
 	io := lastSide.Add(1)
-	sides.Store(io, &side{loop: l, settings: loop.DefaultSettings()})
+	sides.Store(io, &side{loop: l})
 	return C.uint32_t(io)
 }
 
@@ -104,8 +103,7 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 		if err != nil {
 			return err
 		}
-		settings, luaSide, err := readSettings(state, int(index))
-		s.settings = settings
+		settings, luaSide, err := readSettings(state, int(index), float64(out.max_send_buffer))
 		s.loop.Configure(settings)
 		*out = luaSide.c()
 		return err
@@ -116,11 +114,12 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 func sgo_step(io C.uint32_t, commands *C.char, length C.size_t, maxWait C.int64_t, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
 	n := 0
 	status := with(io, e, func(s *side) error {
-		for i, ev := range unsafe.Slice(s.events, s.capacity) {
+		for i, ev := range unsafe.Slice(s.events, s.shown) {
 			if ev.refused != 0 {
 				s.loop.Refuse(i)
 			}
 		}
+		s.shown = 0
 		batch, err := s.loop.Step(goBytes(commands, length), int64(maxWait))
 		n = len(batch)
 		s.show(batch)
@@ -148,7 +147,6 @@ func (s *side) show(batch []loop.Event) {
 		size := C.size_t(s.capacity) * C.sizeof_struct_sgo_event
 		C.free(unsafe.Pointer(s.events))
 		s.events = (*C.struct_sgo_event)(C.malloc(size)) // never nil: cgo checks
-		C.memset(unsafe.Pointer(s.events), 0, size)
 	}
 	shown := unsafe.Slice(s.events, s.capacity)
 	for i := range batch {
@@ -164,9 +162,7 @@ func (s *side) show(batch []loop.Event) {
 			flag:     cBool(ev.Flag),
 		}
 	}
-	for i := len(batch); i < s.capacity && shown[i].refused != 0; i++ {
-		shown[i].refused = 0
-	}
+	s.shown = len(batch)
 }
 
 func cBool(b bool) C.uint8_t {
@@ -272,15 +268,6 @@ func sgo_hook_signal(io C.uint32_t, number, on C.int, e *C.struct_sgo_error) C.i
 		}
 		return s.loop.HookSignal(int(number))
 	})
-}
-
-//export sgo_count
-func sgo_count(io C.uint32_t) (n C.uint64_t) {
-	with(io, nil, func(s *side) error {
-		n = C.uint64_t(s.loop.Len())
-		return nil
-	})
-	return n
 }
 
 //export sgo_timer_add

@@ -335,6 +335,7 @@ func TestRefusalIsForOneBatch(t *testing.T) {
 		t.Fatal(text(e.text[:]))
 	}
 	io.await(loop.Connected, 1)
+	io.step("") // epoll has nothing more to say of it, so it goes behind the watches
 	var watches []cHandle
 	for range 5 {
 		watches = append(watches, io.watch())
@@ -346,7 +347,7 @@ func TestRefusalIsForOneBatch(t *testing.T) {
 	batch := io.step("")
 	at := slices.IndexFunc(batch, isData)
 	if at < len(watches)/2 {
-		t.Skipf("the data is event %d of %d: too early for this test", at, len(batch))
+		t.Fatalf("the data is event %d of %d: too early for this test", at, len(batch))
 	}
 	batch[at].refused = 1
 	for _, h := range watches {

@@ -1,6 +1,7 @@
 /* loop(), and what each event means for Lua. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "backend.h"
 #include "_cgo_export.h"
@@ -9,7 +10,7 @@
 static void deliver_connected(lua_State *L, struct backend *b, int index, struct object *o)
 {
 	o->connected = true;
-	set_names(L, b, index, o);
+	set_names(L, b, index, o->handle);
 	lua_pushvalue(L, index);
 	log_object(L, index, "debug", "Connected (%s)", 1);
 	lua_pushvalue(L, index);
@@ -26,24 +27,28 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 		return;
 	}
 	struct sgo_object opened = {.handle = ev->handle, .fd = ev->fd};
+	const size_t n = sizeof inherited / sizeof *inherited;
 	int server_index = lua_gettop(L);
-	struct object *o = new_object(L, b, CONNECTION, &opened);
-	int index = lua_gettop(L);
-	o->accepted = true;
-	for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++) {
+	for (size_t i = 0; i < n; i++)
 		lua_getfield(L, server_index, inherited[i]);
-		lua_setfield(L, index, inherited[i]);
-	}
+	new_object(L, b, CONNECTION, &opened)->accepted = true;
+	int index = server_index + 1;
+	lua_insert(L, index);
+	for (size_t i = n; i > 0; i--)
+		lua_setfield(L, index, inherited[i - 1]);
 	lua_pushvalue(L, server_index);
 	lua_setfield(L, index, "_server");
 	push_socket(L, b, ev->handle);
 	lua_setfield(L, index, "conn");
 	set_id(L, b, index, "conn");
-	set_names(L, b, index, o);
+	set_names(L, b, index, ev->handle);
 	lua_pushvalue(L, index);
 	lua_pushvalue(L, server_index);
 	log_object(L, index, "debug", "New connection %s on server %s", 2);
 	lua_getfield(L, index, "tls_direct");
+	struct object *o = find_object(b, ev->handle);
+	if (o == NULL)
+		return;
 	if (lua_toboolean(L, -1))
 		start_tls(L, b, index, o, true);
 	else
@@ -88,7 +93,7 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 {
 	if (o->closing || o->ended)
 		return;
-	if (o->paused || o->blocked || (o->tls_started && !o->tls)) {
+	if (o->paused || o->unwatched || o->blocked || (o->tls_started && !o->tls)) {
 		ev->refused = 1; /* it will come again after resume() */
 		return;
 	}
@@ -103,6 +108,15 @@ static void deliver_drained(lua_State *L, struct backend *b, int index, struct o
 		return;
 	lua_pushvalue(L, index);
 	call_method_or_listener(L, b, "ondrain", 0);
+}
+
+static void log_and_end(lua_State *L, struct backend *b, int index, uint64_t handle, const char *message, const char *reason)
+{
+	if (message)
+		log_object(L, index, "debug", message, 0);
+	struct object *o = find_object(b, handle);
+	if (o)
+		end_connection(L, b, index, o, reason);
 }
 
 static void deliver_read_timeout(lua_State *L, struct backend *b, int index, struct object *o)
@@ -120,25 +134,24 @@ static void deliver_read_timeout(lua_State *L, struct backend *b, int index, str
 	if (stay) {
 		command_number(b, o, SGO_READ_DEADLINE, NAN);
 	} else {
-		log_object(L, index, "debug", "Read timeout not handled, disconnecting", 0);
-		end_connection(L, b, index, o, "read timeout");
+		log_and_end(L, b, index, handle, "Read timeout not handled, disconnecting", "read timeout");
 	}
 }
 
 static void deliver_closed(lua_State *L, struct backend *b, int index, struct object *o, const struct sgo_event *ev)
 {
-	char reason[256];
-	size_t n = ev->length < sizeof reason ? ev->length : sizeof reason - 1;
-	memcpy(reason, ev->bytes, n);
-	reason[n] = 0;
-	if (n == 0) {
-		log_object(L, index, "debug", "Closing now", 0);
-		end_connection(L, b, index, o, NULL);
+	uint64_t handle = ev->handle;
+	const char *format = o->tls_started && !o->tls ? "TLS handshake error: %s" : "Read error, closing (%s)";
+	lua_pushlstring(L, ev->bytes, ev->length);
+	const char *reason = lua_tostring(L, -1); /* stays on the stack */
+	if (*reason == 0) {
+		log_and_end(L, b, index, handle, "Closing now", NULL);
 	} else if (ev->flag) {
-		log_object(L, index, "debug", "Connection closed by remote", 0);
-		end_connection(L, b, index, o, b->prosody13 ? reason : NULL);
+		log_and_end(L, b, index, handle, "Connection closed by remote", b->prosody13 ? reason : NULL);
 	} else {
-		end_connection(L, b, index, o, reason);
+		lua_pushvalue(L, -1);
+		log_object(L, index, "debug", format, 1);
+		log_and_end(L, b, index, handle, NULL, reason);
 	}
 }
 
@@ -170,8 +183,8 @@ static void deliver_tls_started(lua_State *L, struct backend *b, int index, stru
 {
 	if (o->ended)
 		return;
+	set_names(L, b, index, o->handle);
 	log_object(L, index, "debug", "Starting TLS now", 0);
-	set_names(L, b, index, o);
 	lua_pushboolean(L, true);
 	lua_setfield(L, index, "_tls");
 	lua_pushvalue(L, index);
@@ -179,8 +192,10 @@ static void deliver_tls_started(lua_State *L, struct backend *b, int index, stru
 	lua_pop(L, 1);
 }
 
-static void deliver(lua_State *L, struct backend *b, struct sgo_event *ev)
+/* A nested loop() may replace the batch: what is needed of the event is copied. */
+static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 {
+	const struct sgo_event copy = *at, *ev = &copy;
 	if (ev->kind == SGO_ACCEPTED) {
 		deliver_accepted(L, b, ev);
 		return;
@@ -200,13 +215,12 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *ev)
 	case SGO_CONNECTED:
 		if (o->closing || o->ended)
 			break;
-		deliver_connected(L, b, index, o);
-		o = find_object(b, ev->handle);
-		if (o && !o->closing && !ev->flag)
+		if (!ev->flag)
 			command_write(b, o, "", 0); /* for onpredrain and ondrain, as in the reference */
+		deliver_connected(L, b, index, o);
 		break;
 	case SGO_DATA:
-		deliver_data(L, b, index, o, ev);
+		deliver_data(L, b, index, o, at);
 		break;
 	case SGO_DRAINED:
 		deliver_drained(L, b, index, o);
@@ -255,24 +269,36 @@ static void deliver_batch(lua_State *L, struct backend *b)
 	}
 }
 
-/* Tells the listeners that their output is about to be sent; they may add to it. */
+/* Takes the handle at offset `at` out of the list of written connections. */
+static struct object *take_dirty(struct backend *b, size_t at)
+{
+	uint64_t handle;
+	memcpy(&handle, b->dirty.data + at, sizeof handle);
+	memset(b->dirty.data + at, 0, sizeof handle);
+	struct object *o = find_object(b, handle);
+	if (o)
+		o->dirty = false;
+	return o;
+}
+
+/*
+ * Tells the listeners that their output is about to be sent; they may add to
+ * it, without being told again. An error may leave from here: those not yet
+ * told are told in the next turn.
+ */
 static void call_predrain(lua_State *L, struct backend *b)
 {
 	int top = lua_gettop(L);
-	for (size_t at = 0; at < b->dirty.used; at += sizeof(uint64_t)) {
-		uint64_t handle;
-		memcpy(&handle, b->dirty.data + at, sizeof handle);
-		struct object *o = find_object(b, handle);
-		if (o == NULL)
-			continue;
-		if (o->connected && !o->held && !o->ended && push_object(L, b, o)) {
+	size_t at, told = b->dirty.used;
+	for (at = 0; at < told; at += sizeof(uint64_t)) {
+		struct object *o = take_dirty(b, at);
+		if (o && o->connected && !o->held && !o->ended && push_object(L, b, o)) {
 			call_listener(L, b, "onpredrain", 0);
 			lua_settop(L, top);
-			o = find_object(b, handle);
 		}
-		if (o)
-			o->dirty = false;
 	}
+	for (; at < b->dirty.used; at += sizeof(uint64_t))
+		take_dirty(b, at);
 	b->dirty.used = 0;
 }
 
@@ -289,8 +315,10 @@ static void step(lua_State *L, struct backend *b, double until)
 	int n = sgo_step(b->io, b->commands.data, b->commands.used, wait, &b->events, &err);
 	commands_applied(b);
 	if (n < 0) {
+		const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000}; /* it may not pass at once */
 		lua_pushstring(L, err.text);
 		log_backend(L, b, "error", "I/O error: %s", 1);
+		nanosleep(&pause, NULL);
 		return;
 	}
 	b->nevents = n;

@@ -42,13 +42,12 @@ var errState = func() error {
 
 // luaSettings are the settings that the C side acts on.
 type luaSettings struct {
-	readTimeout, shutdownDeadline, maxSendBuffer, acceptRetryInterval float64
+	shutdownDeadline, maxSendBuffer, acceptRetryInterval float64
 	verbose, protectListeners, fatalErrors                            bool
 }
 
 func (s luaSettings) c() C.struct_sgo_settings {
 	return C.struct_sgo_settings{
-		read_timeout:          C.double(s.readTimeout),
 		shutdown_deadline:     C.double(s.shutdownDeadline),
 		max_send_buffer:       C.double(s.maxSendBuffer),
 		accept_retry_interval: C.double(s.acceptRetryInterval),
@@ -59,9 +58,9 @@ func (s luaSettings) c() C.struct_sgo_settings {
 }
 
 // readSettings reads network_settings from the table at index. A key that is
-// absent has its default; so has one of the wrong type, which is reported in
+// absent has its default (maxSendBuffer depends on the Prosody); so has one of the wrong type, which is reported in
 // the error (all such keys in one).
-func readSettings(L *lua.State, index int) (loop.Settings, luaSettings, error) {
+func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings, luaSettings, error) {
 	t := &settingsTable{L: L, index: index}
 	d := loop.DefaultSettings()
 	s := loop.Settings{
@@ -82,9 +81,8 @@ func readSettings(L *lua.State, index int) (loop.Settings, luaSettings, error) {
 		s.KeepaliveIdle = 0
 	}
 	l := luaSettings{
-		readTimeout:         s.ReadTimeout,
 		acceptRetryInterval: s.AcceptRetryInterval,
-		maxSendBuffer:       t.number("max_send_buffer_size", 0),
+		maxSendBuffer:       t.number("max_send_buffer_size", maxSendBuffer),
 		shutdownDeadline:    5,
 		verbose:             t.boolean("verbose", false),
 		protectListeners:    t.boolean("protect_listeners", true),

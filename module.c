@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "backend.h"
@@ -17,17 +18,23 @@ static volatile bool in_forked_child;
 static void after_fork_in_child(void) { in_forked_child = true; }
 
 static struct sigaction host_sigpipe;
+static struct rlimit host_nofile;
 
-/* Runs before Go's own initialisation, which takes SIGPIPE over. */
-__attribute__((constructor(101))) static void remember_sigpipe(void)
+/*
+ * Runs before Go's own initialisation, which takes SIGPIPE over and raises
+ * the soft limit of open files.
+ */
+__attribute__((constructor(101))) static void remember_host(void)
 {
 	sigaction(SIGPIPE, NULL, &host_sigpipe);
+	getrlimit(RLIMIT_NOFILE, &host_nofile);
 }
 
-/* Prosody ignores SIGPIPE; nothing in this module can raise one. */
+/* Gives the host back what is its own. Nothing in this module can raise SIGPIPE. */
 static void first_open(void)
 {
 	sigaction(SIGPIPE, &host_sigpipe, NULL);
+	setrlimit(RLIMIT_NOFILE, &host_nofile);
 	pthread_atfork(NULL, NULL, after_fork_in_child);
 }
 

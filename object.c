@@ -70,7 +70,8 @@ static bool reserve_index(struct backend *b, size_t i)
 }
 
 /*
- * Pushes the Lua table of a new object and returns what C keeps of it.
+ * Pushes the Lua table of a new object and returns what C keeps of it; not
+ * for long: whatever enters Lua, be it for memory, may close any object.
  * Raises, and releases the handle, if there is no memory.
  */
 struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from)
@@ -132,12 +133,20 @@ static void set_name(lua_State *L, int index, const struct sgo_name *name, const
 }
 
 /* Sets the fields with the names of both ends, as far as they are known. */
-void set_names(lua_State *L, struct backend *b, int index, const struct object *o)
+void set_names(lua_State *L, struct backend *b, int index, uint64_t handle)
 {
 	struct sgo_names names;
-	sgo_names(b->io, o->handle, &names);
+	sgo_names(b->io, handle, &names);
 	set_name(L, index, &names.peer, "peername", "peerport");
 	set_name(L, index, &names.local, "sockname", "sockport");
+}
+
+/* getfd() → descriptor, -1 once it is closed. */
+int object_getfd(lua_State *L)
+{
+	struct object *o = check_object(L, backend(L), 1);
+	lua_pushinteger(L, o ? o->fd : -1);
+	return 1;
 }
 
 int object_tostring(lua_State *L)
@@ -161,25 +170,24 @@ int object_tostring(lua_State *L)
 	return 1;
 }
 
-/* Closes the LuaSocket object that the Lua table at index was made of, if any. */
-static void close_foreign_socket(lua_State *L, struct backend *b, int index)
+/* Takes the field conn away. A LuaSocket object is closed; with TLS it is below ours. */
+static void drop_socket(lua_State *L, struct backend *b, int index, bool foreign, bool tls)
 {
 	lua_getfield(L, index, "conn");
 	lua_pushnil(L);
 	lua_setfield(L, index, "conn");
-	if (lua_istable(L, -1)) { /* with TLS it is below ours */
-		lua_rawgeti(L, -1, 2);
-		lua_remove(L, -2);
-	}
-	if (!lua_isuserdata(L, -1)) {
+	if (!foreign) {
 		lua_pop(L, 1);
 		return;
 	}
+	if (tls) {
+		lua_rawgeti(L, -1, 2);
+		lua_remove(L, -2);
+	}
 	lua_getfield(L, -1, "close");
 	lua_insert(L, -2);
-	if (!call_protected(L, b, 1, 0)) {
+	if (!call_protected(L, b, 1, 0))
 		log_object(L, index, "debug", "Closing the socket failed: %s", 1);
-	}
 }
 
 /* Forgets o at once, without ondisconnect; its handle dies. The Lua table is at index. */
@@ -187,6 +195,7 @@ void destroy_object(lua_State *L, struct backend *b, int index, struct object *o
 {
 	uint64_t handle = o->handle;
 	enum kind kind = o->kind;
+	bool foreign = o->foreign, tls = o->tls;
 	b->objects[handle_index(handle) - 1] = NULL;
 	b->live--;
 	free(o);
@@ -199,7 +208,7 @@ void destroy_object(lua_State *L, struct backend *b, int index, struct object *o
 	else
 		sgo_release(b->io, handle); /* the port is free when close() returns */
 	if (kind != WATCH)
-		close_foreign_socket(L, b, index);
+		drop_socket(L, b, index, foreign, tls);
 }
 
 /* Fires ondisconnect, once, and destroys. reason may be NULL. */
@@ -209,16 +218,12 @@ void end_connection(lua_State *L, struct backend *b, int index, struct object *o
 	if (o->ended)
 		return;
 	o->ended = true;
-	lua_pushvalue(L, index);
-	if (reason)
-		lua_pushstring(L, reason);
-	else
-		lua_pushnil(L);
-	call_listener(L, b, "ondisconnect", 1);
-	lua_pop(L, 1);
-	o = find_object(b, handle); /* destroyed in the callback? */
+	bool ok = call_disconnect(L, b, index, reason);
+	o = find_object(b, handle);
 	if (o)
 		destroy_object(L, b, index, o);
+	if (!ok)
+		lua_error(L);
 }
 
 static int write_after_close(lua_State *L)
@@ -241,18 +246,20 @@ void close_object(lua_State *L, struct backend *b, int index, struct object *o)
 	}
 	if (o->closing || o->ended)
 		return;
+	uint64_t handle = o->handle;
+	bool unsent = output_unsent(b, o);
+	if (unsent) {
+		o->closing = true;
+		command(b, o, SGO_FINISH);
+	}
 	lua_pushcfunction(L, write_after_close);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, index, "write");
 	lua_setfield(L, index, "send");
-	if (output_unsent(b, o)) {
-		o->closing = true;
-		command(b, o, SGO_FINISH);
-		log_object(L, index, "debug", "Close after writing remaining buffered data", 0);
-	} else {
-		log_object(L, index, "debug", "Closing now", 0);
+	log_object(L, index, "debug", unsent ? "Close after writing remaining buffered data" : "Closing now", 0);
+	o = find_object(b, handle);
+	if (o && !unsent)
 		end_connection(L, b, index, o, NULL);
-	}
 }
 
 /* Argument checks that several functions share. */
@@ -276,6 +283,19 @@ void check_listeners(lua_State *L, int arg)
 {
 	if (!lua_isnoneornil(L, arg))
 		luaL_checktype(L, arg, LUA_TTABLE);
+}
+
+/* Whether there is a function at arg, or what can be called like one; nil and false are none, all else is an error. */
+bool check_callable(lua_State *L, int arg)
+{
+	if (!lua_toboolean(L, arg))
+		return false;
+	if (lua_type(L, arg) != LUA_TFUNCTION) {
+		if (!luaL_getmetafield(L, arg, "__call"))
+			luaL_argerror(L, arg, "function expected");
+		lua_pop(L, 1);
+	}
+	return true;
 }
 
 /* The read mode at index; errors name argument arg. */

@@ -2,57 +2,50 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
-/* The read mode in the configuration at index config, which may be nil. */
-static int configured_read_mode(lua_State *L, int config)
+/*
+ * Everything that is to be read from a caller's table is read before the
+ * object exists: it may have a metatable, which may raise, or close things.
+ */
+
+/* Pushes the fields of the configuration at index config: read_size, tls_ctx, tls_direct, sni_hosts. */
+static void push_configuration(lua_State *L, int config)
 {
-	if (lua_isnoneornil(L, config))
-		return 0;
-	luaL_checktype(L, config, LUA_TTABLE);
-	lua_getfield(L, config, "read_size");
-	int mode = read_mode(L, config, lua_gettop(L));
-	lua_pop(L, 1);
-	return mode;
+	static const char *const fields[] = {"read_size", "tls_ctx", "tls_direct", "sni_hosts"};
+	if (!lua_isnil(L, config))
+		luaL_checktype(L, config, LUA_TTABLE);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		if (lua_isnil(L, config))
+			lua_pushnil(L);
+		else
+			lua_getfield(L, config, fields[i]);
+	}
 }
 
-/* For direct TLS: whether there is a context that can be used; pushes the reason if not. */
-static bool check_server_tls(lua_State *L, struct backend *b, int config)
+static void set_field(lua_State *L, int index, const char *name, int value)
 {
-	if (lua_isnoneornil(L, config))
-		return true;
-	lua_getfield(L, config, "tls_direct");
-	lua_getfield(L, config, "tls_ctx");
-	bool direct = lua_toboolean(L, -2);
-	if (direct && !check_context(L, b, lua_gettop(L)))
-		return false;
-	lua_pop(L, 2);
-	return true;
+	lua_pushvalue(L, value);
+	lua_setfield(L, index, name);
 }
 
 /*
- * Pushes a server. At index addr: address, port, listeners, configuration;
- * at index socket, unless that is 0, the LuaSocket object.
+ * Pushes a server. At index addr: address, port, listeners, configuration and
+ * its fields; at index socket, unless that is 0, the LuaSocket object.
  */
 static int push_server(lua_State *L, struct backend *b, const struct sgo_object *from, int addr, int socket)
 {
-	static const char *const fields[][2] = {
-		{"read_size", "read_size"}, {"tls_ctx", "tls_ctx"}, {"tls_direct", "tls_direct"}, {"sni_hosts", "hosts"},
-	};
-	struct object *o = new_object(L, b, SERVER, from);
+	new_object(L, b, SERVER, from)->foreign = socket != 0;
 	int server = lua_gettop(L);
-	for (size_t i = 0; !lua_isnil(L, addr + 3) && i < sizeof fields / sizeof *fields; i++) {
-		lua_getfield(L, addr + 3, fields[i][0]);
-		lua_setfield(L, server, fields[i][1]);
-	}
-	lua_pushvalue(L, addr);
-	lua_setfield(L, server, "sockname");
-	lua_pushvalue(L, addr + 1);
-	lua_setfield(L, server, "sockport");
-	lua_pushvalue(L, addr + 2);
-	lua_setfield(L, server, "listeners");
+	set_field(L, server, "sockname", addr);
+	set_field(L, server, "sockport", addr + 1);
+	set_field(L, server, "listeners", addr + 2);
+	set_field(L, server, "read_size", addr + 4);
+	set_field(L, server, "tls_ctx", addr + 5);
+	set_field(L, server, "tls_direct", addr + 6);
+	set_field(L, server, "hosts", addr + 7);
 	if (socket)
 		lua_pushvalue(L, socket);
 	else
-		push_socket(L, b, o->handle);
+		push_socket(L, b, from->handle);
 	lua_setfield(L, server, "conn");
 	set_id(L, b, server, "serv");
 	lua_pushvalue(L, server);
@@ -68,9 +61,10 @@ static int api_listen(lua_State *L)
 	const char *addr = luaL_checklstring(L, 1, &length);
 	int port = check_port(L, 2);
 	check_listeners(L, 3);
-	int mode = configured_read_mode(L, 4);
 	lua_settop(L, 4);
-	if (!check_server_tls(L, b, 4))
+	push_configuration(L, 4);
+	int mode = read_mode(L, 4, 5);
+	if (lua_toboolean(L, 7) && !check_context(L, b, 6))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
@@ -101,9 +95,10 @@ static int api_wrapserver(lua_State *L)
 	struct backend *b = backend(L);
 	int fd = foreign_fd(L, 1);
 	check_listeners(L, 4);
-	int mode = configured_read_mode(L, 5);
 	lua_settop(L, 5);
-	if (!check_server_tls(L, b, 5))
+	push_configuration(L, 5);
+	int mode = read_mode(L, 5, 6);
+	if (lua_toboolean(L, 8) && !check_context(L, b, 7))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
@@ -112,37 +107,45 @@ static int api_wrapserver(lua_State *L)
 	return push_server(L, b, &opened, 2, 1);
 }
 
-/* Sets the fields that outgoing and adopted connections have in common. The arguments start at addr. */
-static void set_client_fields(lua_State *L, struct backend *b, int client, int addr, int extra, const struct object *o)
+/* Checks the argument extra and pushes its field servername. It may have a metatable. */
+static void push_servername(lua_State *L, int extra)
 {
-	lua_pushvalue(L, addr + 2);
-	lua_setfield(L, client, "listeners");
-	lua_pushvalue(L, addr + 3);
-	lua_setfield(L, client, "read_size");
-	lua_pushvalue(L, addr + 4);
-	lua_setfield(L, client, "tls_ctx");
-	lua_pushvalue(L, extra);
-	lua_setfield(L, client, "extra");
-	if (!lua_isnil(L, extra)) {
-		lua_getfield(L, extra, "servername"); /* extra may have a metatable */
-		lua_setfield(L, client, "servername");
+	if (lua_isnil(L, extra)) {
+		lua_pushnil(L);
+		return;
 	}
+	luaL_checktype(L, extra, LUA_TTABLE);
+	lua_getfield(L, extra, "servername");
+}
+
+/*
+ * Pushes an outgoing or adopted connection. At index addr: address, port,
+ * listeners, read_size, tls_ctx; at index 7 extra, at 8 its servername.
+ */
+static void push_client(lua_State *L, struct backend *b, const struct sgo_object *from, int addr)
+{
+	new_object(L, b, CONNECTION, from);
+	int client = lua_gettop(L);
+	set_field(L, client, "listeners", addr + 2);
+	set_field(L, client, "read_size", addr + 3);
+	set_field(L, client, "tls_ctx", addr + 4);
+	set_field(L, client, "extra", 7);
+	set_field(L, client, "servername", 8);
 	set_id(L, b, client, "conn");
-	set_names(L, b, client, o);
+	set_names(L, b, client, from->handle);
 	lua_getfield(L, client, "peername");
 	if (lua_isnil(L, -1)) { /* not known before it is connected */
-		lua_pushvalue(L, addr);
-		lua_setfield(L, client, "peername");
-		lua_pushvalue(L, addr + 1);
-		lua_setfield(L, client, "peerport");
+		set_field(L, client, "peername", addr);
+		set_field(L, client, "peerport", addr + 1);
 	}
 	lua_pop(L, 1);
 }
 
-static void check_extra(lua_State *L, int arg)
+static void start_direct_tls(lua_State *L, struct backend *b, int client, uint64_t handle)
 {
-	if (!lua_isnoneornil(L, arg))
-		luaL_checktype(L, arg, LUA_TTABLE);
+	struct object *o = find_object(b, handle);
+	if (o)
+		start_tls(L, b, client, o, true);
 }
 
 /*
@@ -158,23 +161,21 @@ static int api_addclient(lua_State *L)
 	check_listeners(L, 3);
 	int mode = read_mode(L, 4, 4);
 	const char *kind = luaL_optlstring(L, 6, "", &kind_length);
-	check_extra(L, 7);
 	lua_settop(L, 7);
+	push_servername(L, 7);
 	if (lua_toboolean(L, 5) && !check_context(L, b, 5))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_dial(b->io, (char *)addr, length, port, (char *)kind, kind_length, mode, &opened, &err) < 0)
 		return fail(L, err.text);
-	struct object *o = new_object(L, b, CONNECTION, &opened);
-	set_client_fields(L, b, 8, 1, 7, o);
+	push_client(L, b, &opened, 1);
 	push_socket(L, b, opened.handle);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, 8, "conn");
-	lua_pushvalue(L, 8);
-	log_object(L, 8, "debug", "Client %s created", 1);
+	set_field(L, 9, "conn", 10);
+	lua_pushvalue(L, 9);
+	log_object(L, 9, "debug", "Client %s created", 1);
 	if (lua_toboolean(L, 5))
-		start_tls(L, b, 8, o, true);
+		start_direct_tls(L, b, 9, opened.handle);
 	return 2;
 }
 
@@ -185,20 +186,21 @@ static int api_wrapclient(lua_State *L)
 	int fd = foreign_fd(L, 1);
 	check_listeners(L, 4);
 	int mode = read_mode(L, 5, 5);
-	check_extra(L, 7);
 	lua_settop(L, 7);
+	push_servername(L, 7);
 	if (lua_toboolean(L, 6) && !check_context(L, b, 6))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_adopt(b->io, fd, mode, &opened, &err) < 0)
 		return fail(L, err.text);
-	struct object *o = new_object(L, b, CONNECTION, &opened);
-	set_client_fields(L, b, 8, 2, 7, o);
-	lua_pushvalue(L, 1);
-	lua_setfield(L, 8, "conn");
+	push_client(L, b, &opened, 2);
+	set_field(L, 9, "conn", 1);
+	struct object *o = find_object(b, opened.handle);
+	if (o)
+		o->foreign = true;
 	if (lua_toboolean(L, 6))
-		start_tls(L, b, 8, o, true);
+		start_direct_tls(L, b, 9, opened.handle);
 	return 1;
 }
 

@@ -45,13 +45,6 @@ static int socket_send(lua_State *L) { return forward(L, "write"); }
 static int socket_close(lua_State *L) { return forward(L, "close"); }
 static int socket_setoption(lua_State *L) { return forward(L, "setoption"); }
 
-static int socket_getfd(lua_State *L)
-{
-	struct object *o = check_object(L, backend(L), 1);
-	lua_pushinteger(L, o ? o->fd : -1);
-	return 1;
-}
-
 /* The loop is the only reader; whatever arrives goes to onincoming. */
 static int socket_receive(lua_State *L)
 {
@@ -95,7 +88,7 @@ static int socket_getsockname(lua_State *L) { return push_end(L, false); }
 #define SOCKET_METHODS \
 	{"close", socket_close}, \
 	{"dirty", socket_dirty}, \
-	{"getfd", socket_getfd}, \
+	{"getfd", object_getfd}, \
 	{"getpeername", socket_getpeername}, \
 	{"getsockname", socket_getsockname}, \
 	{"receive", socket_receive}, \

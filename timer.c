@@ -32,7 +32,7 @@ static int timer_add_task(lua_State *L)
 {
 	struct backend *b = backend(L);
 	double delay = check_seconds(L, 1);
-	if (lua_type(L, 2) != LUA_TFUNCTION && !luaL_getmetafield(L, 2, "__call"))
+	if (!check_callable(L, 2))
 		luaL_argerror(L, 2, "function expected");
 	uint64_t id = sgo_timer_add(b->io, delay);
 	if (id == 0)

@@ -453,7 +453,7 @@ static uint8_t tlsa_field(lua_State *L, const char *name)
 }
 
 /* Hands the TLSA records of conn.extra to the I/O side. Pushes the name of the server to ask for. */
-static void prepare_dane(lua_State *L, struct backend *b, int connection, const struct object *o, bool enabled)
+static void prepare_dane(lua_State *L, struct backend *b, int connection, uint64_t handle, bool enabled)
 {
 	lua_getfield(L, connection, "servername");
 	lua_getfield(L, connection, "extra");
@@ -492,7 +492,7 @@ static void prepare_dane(lua_State *L, struct backend *b, int connection, const 
 		const char *data = lua_tolstring(L, -1, &data_length);
 		lua_insert(L, -2);
 		if (data)
-			sgo_add_tlsa(b->io, o->handle, (char *)name, length, tlsa_field(L, "use"), tlsa_field(L, "select"),
+			sgo_add_tlsa(b->io, handle, (char *)name, length, tlsa_field(L, "use"), tlsa_field(L, "select"),
 				tlsa_field(L, "match"), (char *)data, data_length);
 		lua_pop(L, 2);
 	}
@@ -510,16 +510,20 @@ static void prepare_dane(lua_State *L, struct backend *b, int connection, const 
 void start_tls(lua_State *L, struct backend *b, int connection, struct object *o, bool direct)
 {
 	int top = lua_gettop(L);
+	uint64_t handle = o->handle;
+	bool accepted = o->accepted;
 	luaL_checkstack(L, 20, "starttls");
+	o->blocked = o->paused = o->unwatched = false;
+	o->tls_started = true;
 	lua_pushboolean(L, false);
 	lua_setfield(L, connection, "starttls");
 	lua_getfield(L, connection, "tls_ctx");
 	struct context *c = push_context(L, b, top + 1);
 	struct sgo_secure start = {.context = c ? c->id : 0, .flags = direct ? SGO_START_DIRECT : 0};
 	if (c) {
-		if (o->accepted && asks_hello(L, b, connection, top + 2))
+		if (accepted && asks_hello(L, b, connection, top + 2))
 			start.flags |= SGO_START_ASK_HELLO;
-		prepare_dane(L, b, connection, o, c->dane);
+		prepare_dane(L, b, connection, handle, c->dane);
 		log_object(L, connection, "debug", "Prepared to start TLS", 0);
 	} else {
 		lua_pushvalue(L, -1);
@@ -528,9 +532,9 @@ void start_tls(lua_State *L, struct backend *b, int connection, struct object *o
 	size_t length = 0;
 	const char *text = lua_tolstring(L, -1, &length); /* SNI, or the reason */
 	start.length = (uint32_t)length;
-	o->blocked = o->paused = false;
-	o->tls_started = true;
-	command_secure(b, o, SGO_START_TLS, &start, text ? text : "");
+	o = find_object(b, handle);
+	if (o)
+		command_secure(b, o, SGO_START_TLS, &start, text ? text : "");
 	lua_settop(L, top);
 }
 
@@ -609,17 +613,19 @@ void deliver_hello(lua_State *L, struct backend *b, int connection, struct objec
 	struct context *c = lua_isnil(L, -1) ? NULL : push_context(L, b, lua_gettop(L));
 	if (c) {
 		answer.context = c->id;
-		push_protocols(L, ev->bytes + name_length + 1, ev->bytes + ev->length);
+		const char *protocols = ev->bytes + name_length + 1, *end = ev->bytes + ev->length;
+		push_protocols(L, protocols, end);
 		int offered = lua_gettop(L);
 		push_alpn_function(L, b, offered - 1);
-		if (!lua_isnil(L, -1)) {
+		if (!lua_isnil(L, -1) && protocols < end) {
 			push_chosen_protocol(L, b, connection, offered);
 			protocol = lua_tolstring(L, -1, &length);
 			answer.flags = SGO_ANSWER_CHOSEN;
 			answer.length = (uint32_t)length;
 		}
 	}
-	if (find_object(b, ev->handle) == o)
+	o = find_object(b, ev->handle);
+	if (o)
 		command_secure(b, o, SGO_ANSWER_HELLO, &answer, protocol);
 }
 
@@ -788,8 +794,12 @@ int tls_peerverification(lua_State *L)
 static int push_string_or_nil(lua_State *L, enum sgo_tls_question question)
 {
 	struct backend *b = backend(L);
-	if (!push_query(L, b, check_object(L, b, 1), question, 0))
-		lua_pushnil(L);
+	struct object *o = check_object(L, b, 1);
+	if (push_query(L, b, o, question, 0))
+		return 1;
+	if (o == NULL || !o->tls)
+		return no_session(L, o);
+	lua_pushnil(L);
 	return 1;
 }
 

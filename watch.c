@@ -4,19 +4,6 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
-/* A function, or something that can be called like one; nil and false stand for none. */
-static bool check_callback(lua_State *L, int arg)
-{
-	if (!lua_toboolean(L, arg))
-		return false;
-	if (lua_type(L, arg) != LUA_TFUNCTION) {
-		if (!luaL_getmetafield(L, arg, "__call"))
-			luaL_argerror(L, arg, "function expected");
-		lua_pop(L, 1);
-	}
-	return true;
-}
-
 static int check_fd(lua_State *L, int arg)
 {
 	if (lua_type(L, arg) != LUA_TNUMBER)
@@ -42,7 +29,7 @@ static int api_watchfd(lua_State *L)
 {
 	struct backend *b = backend(L);
 	int fd = check_fd(L, 1);
-	uint32_t flags = (check_callback(L, 2) ? 1 : 0) | (check_callback(L, 3) ? 2 : 0);
+	uint32_t flags = (check_callable(L, 2) ? 1 : 0) | (check_callable(L, 3) ? 2 : 0);
 	lua_settop(L, 3);
 	struct sgo_error err;
 	if (push_watch(L, b, fd, flags, &err) < 0) {
@@ -83,7 +70,7 @@ static int api_addevent(lua_State *L)
 	struct backend *b = backend(L);
 	int fd = check_fd(L, 1);
 	uint32_t flags = (uint32_t)luaL_checkoption(L, 2, NULL, modes) + 1;
-	if (!check_callback(L, 3))
+	if (!check_callable(L, 3))
 		luaL_argerror(L, 3, "function expected");
 	lua_settop(L, 3);
 	log_backend(L, b, "warn", warning, 0);

@@ -19,7 +19,8 @@
  *   int sgo_configure(uint32_t io, lua_State *, int index,
  *                     struct sgo_settings *, struct sgo_error *)
  *       Reads network_settings from the table at index (raw access only),
- *       applies it and fills in the part that C needs. Returns 0, or -1 if
+ *       applies it and fills in the part that C needs, where max_send_buffer
+ *       has its default beforehand. Returns 0, or -1 if
  *       some key was unusable: the others are applied all the same.
  *
  *   int sgo_step(uint32_t io, const char *commands, size_t length,
@@ -80,7 +81,6 @@
  *   uint64_t sgo_timer_pop(io)                          next expired, or 0
  *   int sgo_timer_repeat(io, id, double delay)          0 if it was stopped
  *       A popped timer is to be repeated or stopped after it has run.
- *   uint64_t sgo_count(uint32_t io)                     handles in use
  */
 #ifndef SERVER_GO_H
 #define SERVER_GO_H
@@ -172,7 +172,7 @@ struct sgo_event {
 	int32_t kind;
 	int32_t value;
 	int32_t fd;
-	uint8_t flag;
+	uint8_t flag; /* connected: learnt from data; closed: by the peer */
 	uint8_t refused; /* set by C */
 };
 
@@ -197,7 +197,6 @@ enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };
 
 /* The settings that the Lua side acts on. */
 struct sgo_settings {
-	double read_timeout;
 	double shutdown_deadline;   /* seconds, negative: none */
 	double max_send_buffer;     /* bytes, 0: no limit */
 	double accept_retry_interval;

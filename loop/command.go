@@ -95,6 +95,7 @@ func (c *conn) command(kind uint32, payload []byte) {
 		c.readDeadline = 0
 	case cmdResume:
 		c.paused = false
+		c.pauseFor(-1)
 		c.setReadDeadline(math.NaN())
 	case cmdWatchRead:
 		c.paused = value == 0

@@ -60,6 +60,7 @@ type conn struct {
 	// what an event in flight shows of it. Nil when all was taken.
 	pending []byte
 	limit   float64 // bytes per second
+	limited bool    // pausedUntil is due to it
 
 	// Output: direct is in the log of the present step, out[sentOut:] is
 	// ours. At most one is non-empty; direct never outlives the step.
@@ -328,6 +329,7 @@ func (c *conn) deliver(data []byte, consumed int) {
 		if pause := float64(consumed) / c.limit; pause*1e9 > limitGrain {
 			c.readDeadline = 0
 			c.pauseFor(pause)
+			c.limited = true
 		}
 	}
 	c.armAlarm()
@@ -370,6 +372,13 @@ func (c *conn) settle(ev *Event) {
 }
 
 func (c *conn) peerClosed() {
+	if c.held { // nobody waits for the rest any more
+		c.held = false
+		c.flush()
+		if c.state == stateClosed {
+			return
+		}
+	}
 	if len(c.out) == 0 {
 		c.end(reasonClosed, true)
 		return
@@ -576,9 +585,10 @@ func (c *conn) ring() {
 	}
 	if passed(c.pausedUntil) {
 		c.pausedUntil = 0
-		if c.readDeadline == 0 && !c.paused {
+		if c.limited && !c.paused {
 			c.setReadDeadline(math.NaN())
 		}
+		c.limited = false
 	}
 	c.update()
 }

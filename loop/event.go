@@ -30,8 +30,8 @@ const (
 	// TLSStarted: the handshake begins.
 	TLSStarted
 	// Hello: a client's hello is there and waits for the command
-	// cmdAnswerHello. Bytes are the name of SNI, a zero, and the protocols of
-	// ALPN with zeros between them.
+	// cmdAnswerHello. Bytes are the name of SNI and the protocols of ALPN, each
+	// followed by a zero.
 	Hello
 	// Secured: the handshake is complete.
 	Secured

@@ -131,14 +131,14 @@ func (s *listener) failed(err error) {
 
 // pauseFor stops accepting for a number of seconds; negative goes on at once.
 func (s *listener) pauseFor(seconds float64) {
-	s.retry = 0
-	interest := uint32(readable)
 	if seconds >= 0 {
 		s.retry = max(addSeconds(s.loop.now, seconds), 1)
 		s.loop.arm(&s.alarm, s.retry)
-		interest = 0
+		s.leave(s.loop.poller)
+		return
 	}
-	if err := s.want(s.loop.poller, interest); err != nil && s.retry == 0 {
+	s.retry = 0
+	if s.want(s.loop.poller, readable) != nil {
 		s.pauseFor(s.loop.settings.AcceptRetryInterval)
 	}
 }

@@ -144,6 +144,9 @@ func (l *Loop) Step(log []byte, maxWait int64) ([]Event, error) {
 	l.ringAlarms()
 	l.batch, l.coming = l.coming, l.batch
 	l.showTexts()
+	if len(l.batch) > 0 {
+		err = nil // it will come again, when nothing else is to be told
+	}
 	return l.batch, err
 }
 

@@ -134,7 +134,7 @@ func (c *conn) handshakeProgress() {
 		case tls.StateHello:
 			hello := c.session.Hello()
 			c.loop.emit(Event{Kind: Hello, Handle: c.handle,
-				text: strings.Join(append([]string{hello.ServerName, ""}, hello.ALPN...), "\x00")})
+				text: strings.Join(append([]string{hello.ServerName}, hello.ALPN...), "\x00") + "\x00"})
 		case tls.StateOpen:
 			c.handshakeDone()
 		case tls.StateFailed:

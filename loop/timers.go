@@ -81,12 +81,16 @@ func (ts *Timers) Pop() Handle {
 	return t.id
 }
 
+// shortestRepeat is the reference's min_wait: a timer that repeats with 0 is
+// not to keep a core busy.
+const shortestRepeat = 0.001
+
 // Repeat makes the popped timer id due again, delay seconds after the start
 // of the tick. It reports false if the timer was stopped meanwhile.
 func (ts *Timers) Repeat(id Handle, delay float64) bool {
 	t, ok := ts.table.get(id)
 	if ok && t.pos == 0 {
-		ts.schedule(t, ts.tick, delay)
+		ts.schedule(t, ts.tick, max(delay, shortestRepeat))
 	}
 	return ok
 }

@@ -1,9 +1,7 @@
 package tls
 
 import (
-	"bytes"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -32,7 +30,8 @@ type CAStore struct {
 
 // NewCAStore reads the file at once and the directory only as names are asked
 // for, so a directory that does not exist is no error. The error is the text
-// that LuaSec has in the parentheses of "error loading CA locations (%s)".
+// that LuaSec has in the parentheses of "error loading CA locations (%s)", but
+// for a file that cannot be opened: there LuaSec has "(null)".
 func NewCAStore(file, path string) (*CAStore, error) {
 	s := &CAStore{
 		certs:   map[string][]*certFacts{},
@@ -47,16 +46,19 @@ func NewCAStore(file, path string) (*CAStore, error) {
 	if file == "" {
 		return s, nil
 	}
-	return s, s.addFile(file)
+	if err := s.addFile(file); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *CAStore) addFile(file string) error {
 	if f, err := os.Stat(file); err == nil && f.IsDir() {
 		return errNothingFound // fopen works on it, and no more
 	}
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
-		return errors.New("(null)") // what becomes of errno on its way
+		return err
 	}
 	certs, crls, err := parsePEM(data)
 	if err == nil && certs == nil && crls == nil {
@@ -66,7 +68,11 @@ func (s *CAStore) addFile(file string) error {
 	return err
 }
 
-var errNothingFound = errors.New("no certificate or crl found")
+// OpenSSL's words.
+var (
+	errNothingFound = errors.New("no certificate or crl found")
+	errWrongTag     = errors.New("wrong tag")
+)
 
 func (s *CAStore) add(certs []*certFacts, crls []*crl) {
 	for _, c := range certs {
@@ -109,9 +115,8 @@ func (s *CAStore) addHashed(base string, n int) bool {
 	if err != nil {
 		return true
 	}
-	if certs, _, err := parsePEM(data); err == nil {
-		s.add(certs, nil)
-	}
+	certs, _, _ := parsePEM(data) // what comes before a broken one counts
+	s.add(certs, nil)
 	return true
 }
 
@@ -141,22 +146,24 @@ func (s *CAStore) addHashedCRL(base string) bool {
 	if err != nil {
 		return true
 	}
-	if _, crls, err := parsePEM(data); err == nil {
-		s.add(nil, crls)
-	}
+	_, crls, _ := parsePEM(data)
+	s.add(nil, crls)
 	return true
 }
 
-// parsePEM reads certificates and CRLs among anything else. What is not even
-// DER is an error; a certificate that OpenSSL reads and Go does not is left out.
+// parsePEM reads certificates and CRLs among anything else, up to what is broken.
+// A certificate that OpenSSL reads and Go does not is left out.
 func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
-	begun, read := bytes.Count(data, []byte("-----BEGIN ")), 0
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		read++
+	for {
+		block, rest, err := nextPEM(data)
+		if block == nil || err != nil {
+			return certs, crls, err
+		}
+		data = rest
 		switch block.Type {
 		case "CERTIFICATE", "X509 CERTIFICATE":
-			if !isDERSequence(block.Bytes) {
-				return certs, crls, errors.New("wrong tag")
+			if _, ok := derSequence(block.Bytes); !ok {
+				return certs, crls, errWrongTag
 			}
 			if x, err := x509.ParseCertificate(block.Bytes); err == nil {
 				certs = append(certs, newCertFacts(x))
@@ -164,25 +171,9 @@ func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
 		case "X509 CRL":
 			c, err := parseCRL(block.Bytes)
 			if err != nil {
-				return certs, crls, errors.New("wrong tag")
+				return certs, crls, errWrongTag
 			}
 			crls = append(crls, c)
 		}
 	}
-	if read < begun {
-		return certs, crls, malformedPEM(data)
-	}
-	return certs, crls, nil
-}
-
-func isDERSequence(b []byte) bool {
-	_, ok := derSequence(b)
-	return ok
-}
-
-func malformedPEM(data []byte) error {
-	if bytes.Count(data, []byte("-----END ")) < bytes.Count(data, []byte("-----BEGIN ")) {
-		return errors.New("bad end line")
-	}
-	return errors.New("bad base64 decode")
 }

@@ -339,37 +339,31 @@ func starMatches(part, host string, wholeLabel bool) bool {
 // none, and then the pattern is compared as it is.
 func validStar(pattern string) int {
 	labels := strings.Split(pattern, ".")
-	if len(labels) < 3 {
-		return -1
-	}
-	for i, label := range labels {
-		plain := label
-		if i == 0 {
-			if len(label) >= 4 && equalFoldASCII(label[:4], "xn--") || strings.Count(label, "*") != 1 {
-				return -1
-			}
-			plain = strings.Trim(label, "*")
-			if plain == "" {
-				continue
-			}
-		}
-		if plain == "" || !hostLabel(plain) || i > 0 && (plain[0] == '-' || plain[len(plain)-1] == '-') {
-			return -1
-		}
-	}
 	first := labels[0]
 	star := strings.IndexByte(first, '*')
-	if star != 0 && star != len(first)-1 || first[0] == '-' || star == 0 && first[len(first)-1] == '-' {
+	switch {
+	case len(labels) < 3,
+		star < 0, star > 0 && star < len(first)-1,
+		len(first) >= 4 && equalFoldASCII(first[:4], "xn--"),
+		first[0] == '-',
+		first != "*" && !hostLabel(first[:star]+first[star+1:], star == 0):
 		return -1
+	}
+	for _, label := range labels[1:] {
+		if !hostLabel(label, false) {
+			return -1
+		}
 	}
 	return star
 }
 
-func hostLabel(label string) bool {
+// hostLabel: letters, digits, and hyphens not at the end nor, unless after a
+// wildcard, at the start.
+func hostLabel(label string, afterStar bool) bool {
 	for i := 0; i < len(label); i++ {
 		if !isAlnum(label[i]) && label[i] != '-' {
 			return false
 		}
 	}
-	return true
+	return label != "" && label[len(label)-1] != '-' && (afterStar || label[0] != '-')
 }

@@ -7,6 +7,7 @@ import pathlib
 import slixmpp
 
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it finds tasks that slixmpp has left behind
 
 
 class Client(slixmpp.ClientXMPP):

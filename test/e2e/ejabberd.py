@@ -17,7 +17,6 @@ listen:
   - {{port: {c2s_port}, ip: 127.0.0.1, module: ejabberd_c2s}}
   - {{port: {s2s_port}, ip: 127.0.0.1, module: ejabberd_s2s_in}}
 s2s_use_starttls: required
-outgoing_s2s_families: [ipv4]
 s2s_max_retry_delay: 1
 auth_method: internal
 auth_password_format: scram
@@ -69,7 +68,7 @@ class Ejabberd:
             # no -sname: then Erlang neither listens for other nodes nor starts its epmd
             self.process = await asyncio.create_subprocess_exec(
                 erl, "-noinput", "+S", "1", "-pa", LIBRARIES[0], "-mnesia", "dir", f'"{self.folder}/data"',
-                "-s", "ejabberd", "-eval", f'{register} erlang:display(inet_db:res_option(lookup)), erlang:display(inet:get_rc()),erlang:display(inet:gethostbyname("here.example.net",inet,5000)),file:write_file("{self.folder}/ready", "").',
+                "-s", "ejabberd", "-eval", f'{register} file:write_file("{self.folder}/ready", "").',
                 cwd=self.folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console,
                 start_new_session=True, preexec_fn=server.die_with_parent)
         while not (self.folder / "ready").exists():

@@ -336,11 +336,11 @@ describe("starttls", function ()
 		peer:send("<starttls/><injected/>");
 		h.run_until(function () return peer:data() == "<proceed/>"; end, "<proceed/>");
 		T.upgrade(peer);
-		h.deviation("there it is lost with LuaSocket's buffer, here it is no TLS", {
+		h.deviation("there it is lost with LuaSocket's buffer, or delivered, as plaintext; here it is no TLS", {
 			epoll = function ()
 				peer:send("secret");
-				rec:wait_bytes(#"<starttls/>secret");
-				assert.equal("<starttls/>secret", rec:data());
+				rec:wait("onstatus");
+				h.run_until(function () return rec:data():find("secret$"); end, "the secret");
 			end;
 			go = function ()
 				assert.equal("wrong version number", rec:wait("ondisconnect")[1]);
@@ -739,10 +739,12 @@ describe("a connection with TLS", function ()
 		local conn, peer = T.outgoing(rec, T.client());
 		conn:write("early");
 		conn:close();
-		h.run_until(function () return peer.ended; end, "the end at the peer");
 		h.deviation("0.12 closes what is not connected at once, 13 sends in the clear", {
-			epoll = function () assert.equal("", peer:data()); end;
-			go = function () assert.equal("early", peer:data()); end;
+			epoll = function () h.run_for(0.05); assert.equal("", peer:data()); end;
+			go = function ()
+				h.run_until(function () return peer.ended; end, "the end at the peer");
+				assert.equal("early", peer:data());
+			end;
 		});
 		rec:wait("ondisconnect");
 		rec:expect(rec:names());

@@ -219,7 +219,7 @@ func listCases() []Case {
 		chain("CRL: no place", "revoked|int", "root|int list at A").lists(leaf),
 		chain("CRL: any place", "at B|int", "root|int list").lists(leaf),
 	}
-	for _, list := range []string{"", " expired", " not yet", " critical", " of users", " of CAs", " indirect", " removed", " broken"} {
+	for _, list := range []string{"", " expired", " not yet", " critical", " of users", " of CAs", " indirect", " removed", " broken", " v1"} {
 		cases = append(cases, chain("CRL: revoked, list"+list, "revoked|int", "root|int list"+list).lists(leaf))
 	}
 	return cases

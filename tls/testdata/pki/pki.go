@@ -186,15 +186,7 @@ func (p *pki) version1(name, issuer string) {
 	_, err := asn1.Unmarshal(p.cert(name).RawTBSCertificate, &t)
 	check(err)
 	t.Version, t.Extensions = 0, nil
-	raw := der(t)
-	digest := sha256.Sum256(raw)
-	signature, err := p.keys[issuer].Sign(rand.Reader, digest[:], crypto.SHA256)
-	check(err)
-	p.certs[name] = der(struct {
-		TBS       asn1.RawValue
-		Algorithm pkix.AlgorithmIdentifier
-		Signature asn1.BitString
-	}{asn1.RawValue{FullBytes: raw}, t.SignatureAlgorithm, asn1.BitString{Bytes: signature, BitLength: len(signature) * 8}})
+	p.certs[name] = p.signed(der(t), t.SignatureAlgorithm, issuer)
 }
 
 // tamper breaks a signature.
@@ -531,6 +523,7 @@ func (p *pki) lists() {
 	broken := append([]byte{}, p.crls["int list"]...)
 	broken[len(broken)-1] ^= 1
 	p.crls["int list broken"] = broken
+	p.crlVersion1("int list v1", "int list", "int")
 	at := func(uri string) func(*template) {
 		return func(t *template) { t.CRLDistributionPoints = []string{uri} }
 	}
@@ -546,4 +539,37 @@ func (p *pki) lists() {
 	p.ca("int without lists", "root", usage(x509.KeyUsageCertSign))
 	p.leaf("of int without lists", "int without lists")
 	p.revoke("list of int without lists", "int without lists", nil)
+}
+
+type tbsList struct {
+	Version            int `asn1:"optional,default:0"`
+	SignatureAlgorithm pkix.AlgorithmIdentifier
+	Issuer             asn1.RawValue
+	ThisUpdate         time.Time
+	NextUpdate         time.Time
+	Revoked            []asn1.RawValue
+	Extensions         []pkix.Extension `asn1:"tag:0,omitempty,optional,explicit"`
+}
+
+// crlVersion1 makes name a list without extensions.
+func (p *pki) crlVersion1(name, original, issuer string) {
+	list, err := x509.ParseRevocationList(p.crls[original])
+	check(err)
+	var t tbsList
+	_, err = asn1.Unmarshal(list.RawTBSRevocationList, &t)
+	check(err)
+	t.Version, t.Extensions = 0, nil
+	p.crls[name] = p.signed(der(t), t.SignatureAlgorithm, issuer)
+}
+
+// signed puts a signature with SHA-256 under raw.
+func (p *pki) signed(raw []byte, algorithm pkix.AlgorithmIdentifier, issuer string) []byte {
+	digest := sha256.Sum256(raw)
+	signature, err := p.keys[issuer].Sign(rand.Reader, digest[:], crypto.SHA256)
+	check(err)
+	return der(struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{asn1.RawValue{FullBytes: raw}, algorithm, asn1.BitString{Bytes: signature, BitLength: len(signature) * 8}})
 }
