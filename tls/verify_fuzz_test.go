@@ -95,3 +95,46 @@ func checkResults(t *testing.T, one, all Result) {
 		}
 	}
 }
+
+// FuzzVerifyDER gives arbitrary bytes to all that reads DER after crypto/x509
+// has. A canonical name must be its own canonical name.
+func FuzzVerifyDER(f *testing.F) {
+	s := loadVerifySuite(f)
+	for _, der := range s.Certs {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(x.RawSubject)
+		for _, ext := range x.Extensions {
+			f.Add(ext.Value)
+		}
+	}
+	for _, der := range s.CRLs {
+		f.Add(der)
+	}
+	root := newCertFacts(s.chain(f, []string{"root"})[0])
+	f.Fuzz(func(t *testing.T, der []byte) {
+		var name []nameAttributeSET
+		if rest, err := asn1.Unmarshal(der, &name); err == nil && len(rest) == 0 {
+			canonical := canonicalName(der)
+			if again := canonicalName(derTLV(0x30, []byte(canonical))); again != canonical {
+				t.Errorf("%x\n%x", canonical, again)
+			}
+		}
+		firstBits(der)
+		pssAlgorithm(der).meetsLevel(2)
+		parseAuthorityKeyID(der).matches(root)
+		c := *root
+		c.altNames = parseGeneralNames(der)
+		parseNameConstraints(der).check(&c)
+		nc := &nameConstraints{excluded: []subtree{{base: generalName{dnsName, nil}}}}
+		nc.check(&c)
+		parseCRLScope(der)
+		c.crlPoints = parseCRLPoints(der)
+		if list, err := parseCRL(der); err == nil {
+			list.covers(&c)
+		}
+		certificateFor(&c, "host.example.org")
+	})
+}

@@ -740,7 +740,7 @@ describe("a connection with TLS", function ()
 		conn:write("early");
 		conn:close();
 		h.deviation("0.12 closes what is not connected at once, 13 sends in the clear", {
-			epoll = function () h.run_for(0.05); assert.equal("", peer:data()); end;
+			epoll = function () h.run_for(0.05); end;
 			go = function ()
 				h.run_until(function () return peer.ended; end, "the end at the peer");
 				assert.equal("early", peer:data());
