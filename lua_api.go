@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"strconv"
 	"strings"
 	"unsafe"
 
@@ -43,7 +42,7 @@ var errState = func() error {
 // luaSettings are the settings that the C side acts on.
 type luaSettings struct {
 	shutdownDeadline, maxSendBuffer, acceptRetryInterval float64
-	verbose, protectListeners, fatalErrors                            bool
+	verbose, protectListeners, fatalErrors               bool
 }
 
 func (s luaSettings) c() C.struct_sgo_settings {
@@ -132,15 +131,11 @@ func (t *settingsTable) isBoolean(key string) bool {
 func (t *settingsTable) number(key string, absent float64) float64 {
 	defer t.L.Pop(1)
 	value := math.NaN()
-	switch t.get(key) {
-	case lua.LUA_TNIL:
+	if t.get(key) == lua.LUA_TNIL {
 		return absent
-	case lua.LUA_TNUMBER:
+	}
+	if t.L.IsNumber(-1) {
 		value = t.L.ToNumber(-1)
-	case lua.LUA_TSTRING:
-		if parsed, err := strconv.ParseFloat(t.L.ToString(-1), 64); err == nil {
-			value = parsed
-		}
 	}
 	if math.IsNaN(value) || value < 0 {
 		t.complain(key, "number of at least 0")

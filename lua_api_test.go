@@ -83,7 +83,7 @@ func settingsOf(t *testing.T, table string) (loop.Settings, luaSettings, error) 
 		t.Fatal(err)
 	}
 	top := L.GetTop()
-	s, l, err := readSettings(foreign, top)
+	s, l, err := readSettings(foreign, top, 0)
 	if L.GetTop() != top || !L.IsTable(top) {
 		t.Errorf("%s: %d values on the stack, want %d", table, L.GetTop(), top)
 	}
@@ -91,7 +91,7 @@ func settingsOf(t *testing.T, table string) (loop.Settings, luaSettings, error) 
 }
 
 var defaultLuaSettings = luaSettings{
-	readTimeout: 840, shutdownDeadline: 5, acceptRetryInterval: 10, protectListeners: true,
+	shutdownDeadline: 5, acceptRetryInterval: 10, protectListeners: true,
 }
 
 func TestSettings(t *testing.T) {
@@ -103,11 +103,11 @@ func TestSettings(t *testing.T) {
 		"{}":                               func(S, L) {},
 		"{some_other_key = {}, [1] = 'x'}": func(S, L) {},
 
-		"{read_timeout = 60}":          func(s S, l L) { s.ReadTimeout, l.readTimeout = 60, 60 },
-		"{read_timeout = 0.5}":         func(s S, l L) { s.ReadTimeout, l.readTimeout = 0.5, 0.5 },
-		"{read_timeout = 0}":           func(s S, l L) { s.ReadTimeout, l.readTimeout = 0, 0 },
-		"{read_timeout = math.huge}":   func(s S, l L) { s.ReadTimeout, l.readTimeout = math.Inf(1), math.Inf(1) },
-		"{read_timeout = '60'}":        func(s S, l L) { s.ReadTimeout, l.readTimeout = 60, 60 },
+		"{read_timeout = 60}":          func(s S, l L) { s.ReadTimeout = 60 },
+		"{read_timeout = 0.5}":         func(s S, l L) { s.ReadTimeout = 0.5 },
+		"{read_timeout = 0}":           func(s S, l L) { s.ReadTimeout = 0 },
+		"{read_timeout = math.huge}":   func(s S, l L) { s.ReadTimeout = math.Inf(1) },
+		"{read_timeout = '60'}":        func(s S, l L) { s.ReadTimeout = 60 },
 		"{send_timeout = 61}":          func(s S, _ L) { s.SendTimeout = 61 },
 		"{connect_timeout = 62}":       func(s S, _ L) { s.ConnectTimeout = 62 },
 		"{ssl_handshake_timeout = 63}": func(s S, _ L) { s.HandshakeTimeout = 63 },
@@ -203,8 +203,8 @@ func TestUsableSettingsAreAppliedBesideUnusableOnes(t *testing.T) {
 }
 
 func TestSettingsForC(t *testing.T) {
-	c := luaSettings{1, 2, 3, 4, true, false, true}.c()
-	if c.read_timeout != 1 || c.shutdown_deadline != 2 || c.max_send_buffer != 3 || c.accept_retry_interval != 4 ||
+	c := luaSettings{2, 3, 4, true, false, true}.c()
+	if c.shutdown_deadline != 2 || c.max_send_buffer != 3 || c.accept_retry_interval != 4 ||
 		c.verbose != 1 || c.protect_listeners != 0 || c.fatal_errors != 1 {
 		t.Errorf("%+v", c)
 	}

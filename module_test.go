@@ -135,7 +135,7 @@ func TestErrorsInLuaPassNoGoFrame(t *testing.T) {
 		eventually(function () return raised end)
 	`)
 	io := newIO(t) // the boundary still works
-	if n := sgo_count(io.number); n != 0 {
+	if n := io.side.loop.Len(); n != 0 {
 		t.Errorf("%d handles of a new side", n)
 	}
 }

@@ -371,21 +371,17 @@ func (c *conn) settle(ev *Event) {
 	c.update()
 }
 
+// peerClosed ends the connection once its output is sent, be it held or not:
+// the Lua side would wait in vain to be told.
 func (c *conn) peerClosed() {
-	if c.held { // nobody waits for the rest any more
-		c.held = false
-		c.flush()
-		if c.state == stateClosed {
-			return
-		}
-	}
+	c.held = false
 	if len(c.out) == 0 {
 		c.end(reasonClosed, true)
 		return
 	}
 	c.state = statePeerClosed
 	c.readDeadline = 0
-	c.update()
+	c.flush()
 }
 
 // write queues data, which stays valid until the end of the step.

@@ -37,7 +37,8 @@ type authorityKeyID struct {
 	serial *big.Int
 }
 
-// generalName is RFC 5280, 4.2.1.6: the tag says the kind.
+// generalName is RFC 5280, 4.2.1.6: the tag says the kind. The value of a
+// directory name is canonical.
 type generalName struct {
 	tag   int
 	value []byte
@@ -140,7 +141,7 @@ func parseAuthorityKeyID(der []byte) *authorityKeyID {
 			id.keyID = append([]byte{}, f.Bytes...)
 		case 1:
 			names, _ := derElements(f.Bytes)
-			id.issuer = firstDirectoryName(names)
+			id.issuer = firstDirectoryName(generalNames(names))
 		case 2:
 			if len(f.Bytes) > 0 { // two's complement; negative serials are not worth more
 				id.serial = new(big.Int).SetBytes(f.Bytes)
@@ -148,16 +149,6 @@ func parseAuthorityKeyID(der []byte) *authorityKeyID {
 		}
 	}
 	return id
-}
-
-func firstDirectoryName(names []asn1.RawValue) *string {
-	for _, n := range names {
-		if n.Tag == directoryName {
-			name := canonicalName(n.Bytes)
-			return &name
-		}
-	}
-	return nil
 }
 
 func parseGeneralNames(der []byte) []generalName {
@@ -168,9 +159,26 @@ func parseGeneralNames(der []byte) []generalName {
 func generalNames(elements []asn1.RawValue) []generalName {
 	var names []generalName
 	for _, e := range elements {
-		names = append(names, generalName{e.Tag, e.Bytes})
+		names = append(names, newGeneralName(e))
 	}
 	return names
+}
+
+func newGeneralName(v asn1.RawValue) generalName {
+	if v.Tag == directoryName {
+		return generalName{v.Tag, []byte(canonicalName(v.Bytes))}
+	}
+	return generalName{v.Tag, v.Bytes}
+}
+
+func firstDirectoryName(names []generalName) *string {
+	for _, n := range names {
+		if n.tag == directoryName {
+			name := string(n.value)
+			return &name
+		}
+	}
+	return nil
 }
 
 // namedAsProxy: the subject is the issuer and one common name more (RFC 3820,

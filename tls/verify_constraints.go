@@ -38,7 +38,7 @@ func parseSubtrees(der []byte) []subtree {
 		if len(fields) == 0 {
 			continue
 		}
-		t := subtree{base: generalName{fields[0].Tag, fields[0].Bytes}}
+		t := subtree{base: newGeneralName(fields[0])}
 		for _, f := range fields[1:] {
 			t.bounded = t.bounded || f.Tag != 0 || len(bytes.Trim(f.Bytes, "\x00")) > 0
 		}
@@ -64,7 +64,7 @@ func (nc *nameConstraints) check(c *certFacts) verifyError {
 		return errUnspecified
 	}
 	if c.subject != "" {
-		if err := nc.checkName(generalName{directoryName, c.RawSubject}); err != "" {
+		if err := nc.checkName(generalName{directoryName, []byte(c.subject)}); err != "" {
 			return err
 		}
 	}
@@ -206,7 +206,7 @@ func (t subtree) match(name generalName) verifyError {
 	var in bool
 	switch name.tag {
 	case directoryName:
-		in = strings.HasPrefix(canonicalName(name.value), canonicalName(t.base.value))
+		in = bytes.HasPrefix(name.value, t.base.value)
 	case dnsName:
 		in = hostInSubtree(string(name.value), string(t.base.value))
 	case emailName:

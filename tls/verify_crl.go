@@ -311,7 +311,7 @@ func (p crlPoint) issuedBy(issuer string) bool {
 		return true
 	}
 	for _, n := range p.issuers {
-		if n.tag == directoryName && canonicalName(n.value) == issuer {
+		if n.tag == directoryName && string(n.value) == issuer {
 			return true
 		}
 	}

@@ -9,7 +9,6 @@ const (
 	errNoIssuer          verifyError = "unable to get issuer certificate"
 	errNoLocalIssuer     verifyError = "unable to get local issuer certificate"
 	errNoLeafSignature   verifyError = "unable to verify the first certificate"
-	errNoIssuerKey       verifyError = "unable to decode issuer public key"
 	errSignature         verifyError = "certificate signature failure"
 	errNotYetValid       verifyError = "certificate is not yet valid"
 	errExpired           verifyError = "certificate has expired"
