@@ -140,13 +140,26 @@ void call_signal_handler(lua_State *L, struct backend *b, int number);
 void push_socket(lua_State *L, struct backend *b, uint64_t handle);
 void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
 
-/* tls.c: contexts, starttls and what is known of the peer */
+/* context.c: TLS contexts */
+struct context {
+	uint32_t io;
+	uint64_t id;
+	bool dane;
+};
 void open_tls(lua_State *L, struct backend *b);
 bool check_context(lua_State *L, struct backend *b, int index);
+struct context *push_context(lua_State *L, struct backend *b, int index);
+void push_alpn_function(lua_State *L, struct backend *b, int context);
+int api_tls_builder(lua_State *L);
+
+/* tls.c: TLS on a connection */
 void start_tls(lua_State *L, struct backend *b, int connection, struct object *o, bool direct);
 void deliver_hello(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev);
 void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o);
-int api_tls_builder(lua_State *L);
+
+/* peer.c: what is known of the session */
+void push_text(lua_State *L, struct sgo_text *text);
+bool push_info(lua_State *L, struct backend *b, const struct object *o);
 int tls_info(lua_State *L);
 int tls_peercertificate(lua_State *L);
 int tls_peerchain(lua_State *L);

@@ -22,13 +22,14 @@ func openModule(t *testing.T, name string) *lua.State {
 	run(t, L, `
 		pcall = unsafe_pcall -- golua hides it
 		server = package.loadlib("", "luaopen_net_server_go")("`+name+`")
-		function eventually(done)
-			local until_ = os.time() + 10
-			server.add_task(0.01, function () return 0.01 end)
+		function eventually(server, done)
+			local latest = os.time() + 10
+			local ticks = server.add_task(0.01, function () return 0.01 end)
 			repeat
 				server.loop(true)
-				assert(os.time() <= until_, "it does not happen")
+				assert(os.time() <= latest, "it does not happen")
 			until done()
+			server.timer.stop(ticks)
 		end
 	`)
 	return L
@@ -56,7 +57,7 @@ func TestModule(t *testing.T) {
 			onconnect = function (conn) conn:write("hello") end;
 			onincoming = function (conn, data) answer = data; conn:close(); end;
 		}, "*a"))
-		eventually(function () return log[3] end)
+		eventually(server, function () return log[3] end)
 		assert(answer == "HELLO", answer)
 		assert(table.concat(log, ",") == "connect,hello,gone", table.concat(log, ","))
 		s:close()
@@ -78,8 +79,7 @@ func TestModuleInACoroutine(t *testing.T) {
 		co()
 		co = nil
 		collectgarbage() collectgarbage()
-		local until_ = os.time() + 10
-		repeat other.loop(true) until called or os.time() > until_
+		eventually(other, function () return called end)
 		local main, is_main = coroutine.running()
 		assert(is_main and called == main, tostring(called))
 	`)
@@ -132,7 +132,7 @@ func TestErrorsInLuaPassNoGoFrame(t *testing.T) {
 		end
 		local raised
 		server.add_task(0, function () raised = true; error("on purpose") end)
-		eventually(function () return raised end)
+		eventually(server, function () return raised end)
 	`)
 	io := newIO(t) // the boundary still works
 	if n := io.side.loop.Len(); n != 0 {

@@ -3,6 +3,7 @@ package tls
 import (
 	stdtls "crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"strings"
 )
@@ -75,7 +76,13 @@ func (s *Session) Reason(err error) string {
 	}
 	var header stdtls.RecordHeaderError
 	if errors.As(err, &header) {
+		if strings.Contains(header.Msg, "oversized record") {
+			return "packet length too long"
+		}
 		return notTLS(header.RecordHeader[:])
+	}
+	if errors.Is(err, io.EOF) {
+		return "closed" // a close_notify in the midst of the handshake
 	}
 	var op *net.OpError
 	text := err.Error()
@@ -94,6 +101,8 @@ func (s *Session) Reason(err error) string {
 	return strings.TrimPrefix(text, "tls: ")
 }
 
+const recordApplicationData = 23 // RFC 8446, 5.1
+
 // notTLS is OpenSSL's text for a first record that is none.
 func notTLS(header []byte) string {
 	for _, method := range []string{"GET ", "POST ", "HEAD ", "PUT "} {
@@ -103,6 +112,9 @@ func notTLS(header []byte) string {
 	}
 	if strings.HasPrefix(string(header), "CONNE") {
 		return "https proxy request"
+	}
+	if header[0] == recordApplicationData && header[1] == 3 {
+		return "unexpected message"
 	}
 	return "wrong version number"
 }

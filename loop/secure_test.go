@@ -1,0 +1,296 @@
+package loop
+
+import (
+	"encoding/binary"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"net.server_go/tls"
+)
+
+// context adds a TLS context to the loop: a server's has a certificate.
+func (l *testLoop) context(mode string, alpn ...string) Handle {
+	l.t.Helper()
+	config := tls.Config{Mode: mode, Protocol: "any", ALPN: alpn}
+	if mode == "server" {
+		const keys = "../tls/testdata/keys/"
+		config.Certificates = []tls.KeyPair{{Certificate: keys + "p256.crt", Key: keys + "p256.key"}}
+	}
+	c, _, err := tls.NewContext(config)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.AddContext(c)
+}
+
+func securePayload(context Handle, flags uint32, text string) []byte {
+	b := binary.NativeEndian.AppendUint64(nil, uint64(context))
+	b = binary.NativeEndian.AppendUint32(b, flags)
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(text)))
+	return append(b, text...)
+}
+
+func (l *testLoop) startTLS(h, context Handle, flags uint32, text string) {
+	l.log = append(l.log, record(h, cmdStartTLS, securePayload(context, flags, text))...)
+}
+
+// ends returns two connections of the loop with each other.
+func (l *testLoop) ends() (client, server Handle) {
+	l.t.Helper()
+	listener, _ := l.listen(0)
+	_, bound := l.Names(listener)
+	client = must(l.Dial(bound.Host, bound.Port, "", 0))(l.t).Handle
+	l.await(Connected, client)
+	server = l.await(Accepted, 0).Handle
+	l.Release(listener)
+	return client, server
+}
+
+func TestStartTLSThenEcho(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.put(client, "in the clear")
+	l.startTLS(client, l.context("client"), 0, "example.org")
+	l.put(client, "encrypted") // waits for the handshake
+	l.wantData(server, "in the clear")
+	l.startTLS(server, l.context("server"), 0, "")
+	for _, h := range []Handle{client, server} {
+		l.await(TLSStarted, h)
+		l.await(Secured, h)
+		l.none(Connected, h) // that has been told
+	}
+	if got := l.Session(server).ServerName(); got != "example.org" {
+		t.Errorf("the client asked for %q", got)
+	}
+	l.wantData(server, "encrypted")
+	for _, text := range []string{"x", pattern(300_000), "y"} {
+		l.put(server, text)
+		l.wantData(client, text)
+		l.await(Drained, server)
+	}
+	if got, want := l.Sent(server), uint64(300_002); got != want {
+		t.Errorf("Sent = %d, want %d: what was written, not what became of it", got, want)
+	}
+	l.put(client, "last")
+	l.cmd(client, cmdFinish)
+	l.wantData(server, "last")
+	l.awaitClosed(client, "", false)
+	l.awaitClosed(server, "closed", true)
+}
+
+func TestDirectTLSIsConnectedAfterTheHandshake(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.startTLS(client, l.context("client"), startDirect, "")
+	l.startTLS(server, l.context("server"), startDirect, "")
+	for _, h := range []Handle{client, server} {
+		l.await(Secured, h)
+		l.await(Connected, h)
+	}
+	l.put(client, "hello")
+	l.wantData(server, "hello")
+}
+
+func TestHelloIsAnswered(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	context := l.context("server", "b")
+	l.startTLS(client, l.context("client", "a", "b"), 0, "example.org")
+	l.startTLS(server, context, startAskHello, "")
+	if got, want := string(l.await(Hello, server).Bytes), "example.org\x00a\x00b\x00"; got != want {
+		t.Errorf("the hello is %q, want %q", got, want)
+	}
+	l.none(Secured, server)
+	l.log = append(l.log, record(server, cmdAnswerHello, securePayload(context, answerChosen, "b"))...)
+	l.await(Secured, server)
+	l.await(Secured, client)
+}
+
+// TestRefusedHelloBelongsToTLS: a fast client's hello is there before the
+// Lua side has called starttls.
+func TestRefusedHelloBelongsToTLS(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.startTLS(client, l.context("client"), 0, "")
+	refused := 0
+	l.refuse = func(ev Event) bool {
+		refused++
+		return ev.Handle == server
+	}
+	l.cmd(server, cmdBlockReads)
+	for range 10 {
+		l.step(5 * time.Millisecond)
+	}
+	l.startTLS(server, l.context("server"), 0, "")
+	l.await(Secured, server)
+	l.await(Secured, client)
+	l.none(Data, server)
+}
+
+// TestStartTLSAmidABatch flushes while the data that asked for TLS is still
+// being delivered: it was delivered, so it is not part of the handshake.
+func TestStartTLSAmidABatch(t *testing.T) {
+	for _, mode := range []int{0, int(ReadLines)} {
+		l := newTestLoop(t)
+		client, server := l.ends()
+		l.num(server, cmdReadMode, float64(mode))
+		n := 0
+		l.refuse = func(ev Event) bool { n++; return true }
+		l.put(client, "starttls")
+		for start := time.Now(); n == 0 && time.Since(start) < patience; {
+			l.step(50 * time.Millisecond) // so that it comes from pending the next time
+		}
+		context := l.context("server")
+		l.refuse = func(ev Event) bool {
+			if string(ev.Bytes) == "starttls" {
+				l.Flush(record(server, cmdStartTLS, securePayload(context, 0, "")))
+			}
+			return false
+		}
+		l.wantData(server, "starttls")
+		l.startTLS(client, l.context("client"), 0, "")
+		l.await(Secured, server)
+		l.await(Secured, client)
+	}
+}
+
+// TestRefusalAmidABatchIsFedOnce: the hello is in flight when TLS starts,
+// and is given back.
+func TestRefusalAmidABatchIsFedOnce(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	n := 0
+	l.refuse = func(ev Event) bool { n++; return true }
+	l.startTLS(client, l.context("client"), 0, "")
+	for start := time.Now(); n == 0 && time.Since(start) < patience; {
+		l.step(50 * time.Millisecond)
+	}
+	context := l.context("server")
+	started := false
+	l.refuse = func(ev Event) bool {
+		if !started {
+			l.Flush(record(server, cmdStartTLS, securePayload(context, 0, "")))
+			started = true
+		}
+		return true
+	}
+	l.await(Secured, server)
+	l.await(Secured, client)
+}
+
+func TestHandshakeTimeout(t *testing.T) {
+	l := newTestLoop(t)
+	starttls, _ := l.accept(0)
+	direct, _ := l.accept(0)
+	context := l.context("server")
+	l.startTLS(starttls, context, 0, "")
+	l.startTLS(direct, context, startDirect, "")
+	l.await(TLSStarted, starttls)
+	l.await(TLSStarted, direct)
+	l.advance(DefaultSettings().HandshakeTimeout - 5)
+	l.quiet()
+	l.advance(6)
+	l.awaitClosed(starttls, "write timeout", false)
+	l.awaitClosed(direct, "connection timeout", false)
+}
+
+func TestNoContext(t *testing.T) {
+	l := newTestLoop(t)
+	h, _ := l.accept(0)
+	l.startTLS(h, 99, 0, "what was wrong")
+	l.awaitClosed(h, "what was wrong", false)
+}
+
+func TestNoTLSAtTheOtherEnd(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.startTLS(h, l.context("server"), 0, "")
+	say(t, peer, "GET / HTTP/1.0\r\n\r\n")
+	ev := l.await(Closed, h)
+	if len(ev.Bytes) == 0 || ev.Flag {
+		t.Errorf("closed for %q, by peer %v", ev.Bytes, ev.Flag)
+	}
+}
+
+// TestPeerIsCutOff: TCP ends without TLS having said so.
+func TestPeerIsCutOff(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.startTLS(client, l.context("client"), 0, "")
+	l.startTLS(server, l.context("server"), 0, "")
+	l.await(Secured, client)
+	l.await(Secured, server)
+	l.conn(client).security = plain // so that Release says no goodbye
+	l.Release(client)
+	l.awaitClosed(server, "unexpected eof while reading", false)
+}
+
+// TestReleaseInAHandshake leaves no goroutine and calls nobody.
+func TestReleaseInAHandshake(t *testing.T) {
+	l := newTestLoop(t)
+	context := l.context("server")
+	for range 10 {
+		h, _ := l.accept(0)
+		l.startTLS(h, context, 0, "")
+		l.await(TLSStarted, h)
+		l.Release(h)
+	}
+	l.quiet()
+}
+
+func TestPausedTLSDeliversNothing(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.startTLS(client, l.context("client"), 0, "")
+	l.startTLS(server, l.context("server"), 0, "")
+	l.await(Secured, client)
+	l.await(Secured, server)
+	l.cmd(server, cmdPause)
+	l.step(0)
+	want := pattern(100_000)
+	l.put(client, want)
+	l.await(Drained, client)
+	l.quiet()
+	l.cmd(server, cmdResume)
+	l.wantData(server, want)
+}
+
+// TestTLSRefusalAtRandom is TestRefusalAtRandom through TLS, with lines.
+func TestTLSRefusalAtRandom(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.startTLS(client, l.context("client"), 0, "")
+	l.startTLS(server, l.context("server"), 0, "")
+	l.await(Secured, client)
+	l.await(Secured, server)
+	want := strings.ReplaceAll(strings.ReplaceAll(pattern(300_000), "\n", "n"), "\r", "r")
+	n := 0
+	l.refuse = func(Event) bool {
+		n++
+		l.num(server, cmdReadMode, []float64{0, 100, float64(ReadAny), 20_000, float64(ReadLines)}[n%5])
+		return n%3 == 0
+	}
+	l.put(client, want)
+	if got := l.awaitData(server, len(want)); got != want {
+		t.Errorf("%d bytes arrived, want %d in order", len(got), len(want))
+	}
+}
+
+// TestNothingIsSentBeforeItsTurn looks at what a peer without TLS receives.
+func TestNothingIsSentBeforeItsTurn(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.put(h, "<proceed/>")
+	l.startTLS(h, l.context("server"), 0, "")
+	l.put(h, "secret")
+	l.await(TLSStarted, h)
+	l.cmd(h, cmdRelease)
+	l.step(0)
+	got, _ := io.ReadAll(peer) // a reset is as good as an end
+	if !slices.Equal(got, []byte("<proceed/>")) {
+		t.Errorf("the peer received %q in the clear", got)
+	}
+}
