@@ -6,6 +6,23 @@ describe("many connections", function ()
 		local output, status = h.run_script([[
 			local count = 2000;
 			h.start();
+			-- The entries of the registry, and the objects that its tables hold
+			local function kept()
+				local _ = ("x"):rep(1e5); -- Lua's own entry for large buffers
+				collectgarbage(); collectgarbage();
+				local entries, objects = 0, 0;
+				for _, value in pairs(debug.getregistry()) do
+					entries = entries + 1;
+					for _, object in pairs(type(value) == "table" and value or {}) do
+						local mt = type(object) == "table" and getmetatable(object);
+						if type(mt) == "table" and type(mt.__index) == "table" and mt.__index.pause_writes then
+							objects = objects + 1;
+						end
+					end
+				end
+				return entries, objects;
+			end
+			local entries, objects = kept();
 			local closed = 0;
 			local rec = { onincoming = function (conn, data) conn:write(data); end };
 			function rec.ondisconnect() closed = closed + 1; end
@@ -37,6 +54,9 @@ describe("many connections", function ()
 			for i = 1, count do peers[i]:close(); end
 			h.run_until(function () return closed == count; end, "2,000 disconnects", 20);
 			h.finish();
+			local entries_after, objects_after = kept();
+			assert(entries_after == entries, ("%d registry entries, were %d"):format(entries_after, entries));
+			assert(objects_after == objects, ("%d objects, were %d"):format(objects_after, objects));
 			print "done";
 		]], { seconds = 60, shell = "ulimit -n 8192 2>/dev/null || ulimit -n $(ulimit -Hn)" });
 		assert.equal("done\n", output);

@@ -134,7 +134,9 @@ describe("data over TLS", function ()
 		local b, pb = T.accepted(right, T.server());
 		h.backend.link(a, b, 4096);
 		h.backend.link(b, a, 4096);
-		local part = big:sub(1, 1024 * 1024);
+		local part = big:sub(1, h.deviation("the reference does not go on with what OpenSSL has already decrypted", {
+			epoll = 2000, go = 1024 * 1024,
+		}));
 		pa:send(part);
 		pb:send(part);
 		wait_peer(pa, #part);
