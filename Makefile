@@ -50,6 +50,10 @@ run: ## install what is missing, build, run a demo Prosody on loopback
 test: ## install what is missing, run every check and test
 	@exec env GO='$(GO)' test/run
 
+.PHONY: fuzz
+fuzz: need-go ## run each fuzz target for a minute
+	@GO='$(GO)' test/fuzz
+
 .PHONY: so
 so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.so
 	@mkdir -p $(BUILD)/net

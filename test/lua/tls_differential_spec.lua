@@ -50,6 +50,10 @@ local known = {
 		case = "gets a record of a future version"; key = "reason";
 	};
 	{
+		why = "an SSLv2 hello is nothing special";
+		case = "server: gets an SSLv2 hello"; key = "reason"; go = "^wrong version number$";
+	};
+	{
 		why = "a hello that cannot be read is one thing to crypto/tls";
 		case = "gets a hello that is none"; key = "reason";
 	};

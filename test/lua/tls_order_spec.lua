@@ -746,9 +746,10 @@ describe("a connection with TLS", function ()
 				assert.equal("early", peer:data());
 			end;
 		});
-		rec:wait("ondisconnect");
-		rec:expect(rec:names());
-		assert.equal(0, rec:count("onconnect"));
+		if h.go then
+			rec:wait("ondisconnect");
+			rec:expect("onstarttls onstatus ondisconnect");
+		end
 	end);
 
 	it("is not told twice of an end in ondisconnect #row19", function ()
