@@ -59,8 +59,10 @@ type conn struct {
 	// pending was received and not yet taken by the Lua side; it includes
 	// what an event in flight shows of it. Nil when all was taken.
 	pending []byte
-	limit   float64 // bytes per second
-	limited bool    // pausedUntil is due to it
+	// inFlight: an event of the present batch shows received bytes.
+	inFlight bool
+	limit    float64 // bytes per second
+	limited  bool    // pausedUntil is due to it
 
 	// Output: direct is in the log of the present step, out[sentOut:] is
 	// ours. At most one is non-empty; direct never outlives the step.
@@ -128,7 +130,7 @@ func (c *conn) canRead() bool {
 	case securityWaits:
 		return false
 	case securityHandshake:
-		return c.state == stateOpen && !c.eof
+		return c.state == stateOpen && !c.eof && !c.session.Full()
 	case secured:
 		if c.more || c.eof {
 			return false
@@ -324,6 +326,7 @@ func (c *conn) deliver(data []byte, consumed int) {
 		data = withoutCR(data)
 	}
 	c.loop.emit(Event{Kind: Data, Handle: c.handle, Bytes: data, consumed: consumed})
+	c.inFlight = true
 	c.setReadDeadline(math.NaN())
 	if c.limit > 0 {
 		if pause := float64(consumed) / c.limit; pause*1e9 > limitGrain {
@@ -348,13 +351,20 @@ func withoutCR(line []byte) []byte {
 
 // settle learns whether the Lua side took the bytes of ev.
 func (c *conn) settle(ev *Event) {
+	c.inFlight = false
 	if c.state == stateClosed || c.finishing {
 		return
 	}
 	switch {
-	case c.security != plain && c.security != secured:
-		if ev.refused {
-			c.session.Feed(ev.Bytes) // TLS started while it was on its way
+	case c.security != plain && c.security != secured: // TLS started meanwhile
+		switch {
+		case !ev.refused && c.pending != nil:
+			c.feedPending(ev.consumed)
+		case !ev.refused:
+		case c.pending != nil:
+			c.feedPending(0)
+		default:
+			c.session.Feed(ev.Bytes)
 		}
 		return
 	case ev.refused:

@@ -137,6 +137,35 @@ func TestOutputThatIsAddedToWaitsItsTurn(t *testing.T) {
 	}
 }
 
+// TestOutputIsMovedUp adds to output most of which has been sent.
+func TestOutputIsMovedUp(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	want := pattern(8 << 20)
+	l.put(h, want)
+	l.step(0)
+	got := ""
+	for l.Sent(h) < 5<<20 {
+		got += readFull(t, peer, 500_000)
+		l.step(10 * time.Millisecond)
+	}
+	if l.Sent(h) >= 8<<20 {
+		t.Fatal("nothing is left to send: the test needs a part")
+	}
+	l.put(h, "more")
+	l.step(0)
+	rest := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(peer) // too little fails below
+		rest <- string(b)
+	}()
+	l.cmd(h, cmdFinish)
+	l.awaitClosed(h, "", false)
+	if got += <-rest; got != want+"more" {
+		t.Errorf("%d bytes arrived, want %d in order", len(got), len(want)+4)
+	}
+}
+
 func TestPausedConnectionDeliversNothing(t *testing.T) {
 	l := newTestLoop(t)
 	h, peer := l.accept(int(ReadAny))
@@ -188,6 +217,40 @@ func TestRefusedDataComesAgain(t *testing.T) {
 		l.cmd(h, cmdResume)
 		l.wantData(h, "123456789abcdef")
 	}
+}
+
+// TestKeptDataIsACopy: the memory of a batch is used again by the next, for
+// what others receive.
+func TestKeptDataIsACopy(t *testing.T) {
+	l := newTestLoop(t)
+	refused, peer := l.accept(0)
+	cut, cutPeer := l.accept(int(ReadLines))
+	other, otherPeer := l.accept(0)
+	l.refuse = func(ev Event) bool {
+		if ev.Handle == refused {
+			l.cmd(refused, cmdPause)
+		}
+		if ev.Handle == cut {
+			l.cmd(cut, cmdPause)
+		}
+		return ev.Handle == refused
+	}
+	say(t, peer, "refused")
+	say(t, cutPeer, "one\ntwo")
+	l.wantData(cut, "one")
+	for start := time.Now(); l.conn(refused).pending == nil && time.Since(start) < patience; {
+		l.step(50 * time.Millisecond)
+	}
+	for range 3 {
+		noise := strings.Repeat("#", 5000)
+		say(t, otherPeer, noise)
+		l.wantData(other, noise)
+	}
+	l.refuse = nil
+	l.cmd(refused, cmdResume)
+	l.cmd(cut, cmdResume)
+	l.wantData(refused, "refused")
+	l.wantData(cut, "two")
 }
 
 // TestRefusalWithoutPause: what is given back comes with the next step.
@@ -572,6 +635,38 @@ func TestFinishDropsWhatWasRefused(t *testing.T) {
 	say(t, peer, "data")
 	l.awaitClosed(h, "", false)
 	if got := readAll(t, peer); got != "" {
+		t.Errorf("the peer received %q", got)
+	}
+}
+
+// TestFinishDropsWhatIsLeftOfTheInput while output keeps it from closing.
+func TestFinishDropsWhatIsLeftOfTheInput(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(2)
+	l.put(h, pattern(8<<20))
+	l.refuse = func(Event) bool { return true }
+	say(t, peer, "abcdef")
+	for start := time.Now(); l.conn(h).pending == nil && time.Since(start) < patience; {
+		l.step(50 * time.Millisecond)
+	}
+	l.refuse = nil
+	l.cmd(h, cmdFinish)
+	l.quiet()
+}
+
+// TestUnreadInputIsNoReset: the peer would lose what was sent last.
+func TestUnreadInputIsNoReset(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.cmd(h, cmdPause)
+	l.step(0)
+	say(t, peer, "nobody reads this")
+	l.quiet()
+	l.put(h, "last words")
+	l.cmd(h, cmdFinish)
+	l.awaitClosed(h, "", false)
+	time.Sleep(5 * time.Millisecond)
+	if got := readAll(t, peer); got != "last words" {
 		t.Errorf("the peer received %q", got)
 	}
 }

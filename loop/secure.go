@@ -100,13 +100,22 @@ func (c *conn) startTLS(cmd secureCommand) {
 	if cmd.flags&startDirect != 0 {
 		c.announced = false
 	}
-	c.session.Feed(c.pending)
-	c.pending, c.blocked, c.paused = nil, false, false
+	c.blocked, c.paused = false, false
+	if !c.inFlight {
+		c.feedPending(0)
+	}
 	c.readDeadline = 0
 	if c.state != stateConnecting {
 		c.setHandshakeDeadline()
 		c.markDirty() // flush begins the handshake
 	}
+}
+
+// feedPending gives what was received before TLS started to TLS, less what
+// the Lua side has taken of it.
+func (c *conn) feedPending(taken int) {
+	c.session.Feed(c.pending[taken:])
+	c.pending = nil
 }
 
 func (c *conn) setHandshakeDeadline() {
@@ -143,6 +152,7 @@ func (c *conn) handshakeProgress() {
 		}
 	}
 	c.flush()
+	c.update()
 }
 
 func (c *conn) handshakeDone() {

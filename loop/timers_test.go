@@ -154,6 +154,14 @@ func TestTimerIsRescheduled(t *testing.T) {
 		return math.NaN()
 	}), a)
 	wantRan(t, f.run(0.001, nil), b)
+
+	a = f.Add(1)
+	wantRan(t, f.run(2, func(id Handle) float64 {
+		f.Reschedule(a, 0)
+		return 5 // this counts
+	}), a)
+	wantRan(t, f.run(4, nil))
+	wantRan(t, f.run(2, nil), a)
 	if f.Len() != 0 {
 		t.Errorf("%d timers left", f.Len())
 	}

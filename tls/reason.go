@@ -93,6 +93,9 @@ func (s *Session) Reason(err error) string {
 		}
 		return "sslv3 alert " + alert
 	}
+	if op != nil {
+		text = op.Err.Error() // without "local error"
+	}
 	for _, l := range localReasons {
 		if strings.Contains(text, l.part) {
 			return l.reason

@@ -27,6 +27,8 @@ type Session struct {
 	hello Hello
 	err   error // why the handshake failed
 	reply chan Answer
+	// stopped: nobody will answer the hello.
+	stopped bool
 }
 
 // Options are what a session needs beside its context.
@@ -153,6 +155,10 @@ func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error)
 	answer := Answer{Context: s.context}
 	s.mu.Lock()
 	s.hello = Hello{info.ServerName, info.SupportedProtos}
+	if s.stopped {
+		s.mu.Unlock()
+		return nil, errStopped
+	}
 	if s.options.AskHello {
 		s.state = StateHello
 		s.reply = make(chan Answer, 1)
@@ -212,6 +218,10 @@ func (s *Session) verify(cs stdtls.ConnectionState) error {
 // Feed adds ciphertext from the peer.
 func (s *Session) Feed(data []byte) { s.transport.feed(data) }
 
+// Full reports whether so much ciphertext waits that no more should be read
+// now. wake is called when there is room again.
+func (s *Session) Full() bool { return s.transport.isFull() }
+
 // FeedEOF says that the peer's stream has ended.
 func (s *Session) FeedEOF() { s.transport.end(errCut) }
 
@@ -244,6 +254,9 @@ func (s *Session) CloseNotify() {
 // Stop ends a handshake that is under way. The session is of no use
 // afterwards, but for what it knows of the peer.
 func (s *Session) Stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
 	s.transport.end(errStopped)
 	s.Answer(Answer{})
 }
@@ -286,6 +299,7 @@ type transport struct {
 	mu        sync.Mutex
 	arrived   sync.Cond
 	in, out   []byte
+	full      bool // wake is to be called when there is room
 	handshake bool
 	ended     error
 	wake      func()
@@ -310,6 +324,10 @@ func (t *transport) Read(p []byte) (int, error) {
 	if t.in = t.in[n:]; len(t.in) == 0 {
 		t.in = nil
 	}
+	if t.full && len(t.in) < inputLimit {
+		t.full = false
+		t.wake()
+	}
 	return n, nil
 }
 
@@ -326,6 +344,16 @@ func (t *transport) feed(data []byte) {
 	defer t.mu.Unlock()
 	t.in = append(t.in, data...)
 	t.arrived.Signal()
+}
+
+// inputLimit is how much a peer may send ahead of the handshake.
+const inputLimit = 128 << 10
+
+func (t *transport) isFull() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.full = len(t.in) >= inputLimit
+	return t.full
 }
 
 func (t *transport) end(err error) {

@@ -181,6 +181,7 @@ async def starts(world):
             assert not error, text
     error, text = await shell.command(world.prosody.socket, f'user:create("bob@{HOME}", "bob\'s password")')
     assert not error, text
+    await world.prosody.logged(f"Prosody is using the {world.backend} backend for connection handling")
 
 
 # 1. clients
