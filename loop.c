@@ -10,7 +10,8 @@
 static void deliver_connected(lua_State *L, struct backend *b, int index, struct object *o)
 {
 	o->connected = true;
-	set_names(L, b, index, o->handle);
+	if (!o->accepted) /* an accepted one has them */
+		set_names(L, b, index, o->handle);
 	lua_pushvalue(L, index);
 	log_object(L, index, "debug", "Connected (%s)", 1);
 	lua_pushvalue(L, index);
@@ -183,7 +184,8 @@ static void deliver_tls_started(lua_State *L, struct backend *b, int index, stru
 {
 	if (o->ended)
 		return;
-	set_names(L, b, index, o->handle);
+	if (!o->accepted && !o->connected)
+		set_names(L, b, index, o->handle);
 	log_object(L, index, "debug", "Starting TLS now", 0);
 	lua_pushboolean(L, true);
 	lua_setfield(L, index, "_tls");

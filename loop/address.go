@@ -1,13 +1,16 @@
 package loop
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,26 +81,6 @@ type Name struct {
 	Known bool
 }
 
-func nameOf(sa unix.Sockaddr) Name {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return Name{netip.AddrFrom4(sa.Addr).String(), sa.Port, true}
-	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr)
-		if sa.ZoneId != 0 {
-			zone := strconv.Itoa(int(sa.ZoneId))
-			if iface, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
-				zone = iface.Name
-			}
-			ip = ip.WithZone(zone)
-		}
-		return Name{ip.String(), sa.Port, true}
-	case *unix.SockaddrUnix:
-		return Name{sa.Name, 0, true}
-	}
-	return Name{}
-}
-
 // Names returns both ends of the connection h, or the one of a listener. The
 // peer of a unix socket is not known, as in LuaSocket.
 func (l *Loop) Names(h Handle) (peer, local Name) {
@@ -105,16 +88,69 @@ func (l *Loop) Names(h Handle) (peer, local Name) {
 	if fd < 0 {
 		return
 	}
-	if sa, err := unix.Getsockname(fd); err == nil {
-		local = nameOf(sa)
-		if _, isUnix := sa.(*unix.SockaddrUnix); isUnix {
-			return
+	local, isUnix := readName(unix.SYS_GETSOCKNAME, fd)
+	if !isUnix {
+		peer, _ = readName(unix.SYS_GETPEERNAME, fd)
+	}
+	return peer, local
+}
+
+// readName asks for an end of fd. The functions of x/sys cost a second system
+// call, to learn of protocols that are none of ours.
+func readName(trap uintptr, fd int) (n Name, isUnix bool) {
+	var raw unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	if _, _, errno := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size))); errno != 0 {
+		return Name{}, false
+	}
+	switch raw.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&raw))
+		return Name{netip.AddrFrom4(sa.Addr).String(), hostOrder(sa.Port), true}, false
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&raw))
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.Scope_id != 0 {
+			ip = ip.WithZone(zoneName(int(sa.Scope_id)))
 		}
+		return Name{ip.String(), hostOrder(sa.Port), true}, false
+	case unix.AF_UNIX:
+		sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&raw))
+		return Name{Host: unixPath(sa, int(size)), Known: true}, true
 	}
-	if sa, err := unix.Getpeername(fd); err == nil {
-		peer = nameOf(sa)
+	return Name{}, false
+}
+
+func hostOrder(port uint16) int {
+	return int(binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&port))[:]))
+}
+
+func zoneName(index int) string {
+	if iface, err := net.InterfaceByIndex(index); err == nil {
+		return iface.Name
 	}
-	return
+	return strconv.Itoa(index)
+}
+
+// unixPath is the path of a unix socket: "" for one without, "@name" for an
+// abstract one.
+func unixPath(sa *unix.RawSockaddrUnix, size int) string {
+	n := size - int(unsafe.Offsetof(sa.Path))
+	if n <= 0 {
+		return ""
+	}
+	path := make([]byte, 0, n)
+	for _, c := range sa.Path[:min(n, len(sa.Path))] {
+		path = append(path, byte(c))
+	}
+	if path[0] == 0 {
+		if len(path) == 1 {
+			return ""
+		}
+		path[0] = '@'
+		return string(path)
+	}
+	return string(bytes.TrimRight(path, "\x00"))
 }
 
 func checkPort(port int) error {

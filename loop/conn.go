@@ -75,7 +75,7 @@ type conn struct {
 
 	security security
 	blocked  bool         // deliver nothing: TLS is about to start
-	eof      bool         // TLS: the peer's stream has ended
+	eof      bool         // the peer's stream has ended
 	more     bool         // TLS: the session may have more to read
 	session  *tls.Session // nil while plain
 	dane     *tls.DANE
@@ -273,6 +273,7 @@ func (c *conn) read() {
 		text := reason(err)
 		c.end(text, text == reasonClosed)
 	case n == 0 && !c.datagram:
+		c.eof = true
 		c.peerClosed()
 	case n > 0:
 		if c.state == stateConnecting {
@@ -639,6 +640,9 @@ func (c *conn) close() {
 // input resets the connection, and the peer may lose what we sent last
 // (RFC 2525, 2.17).
 func (c *conn) discardInput() {
+	if c.eof {
+		return
+	}
 	var buffer [4096]byte
 	for range 64 { // a peer that never stops sending gets its reset
 		if n, err := unix.Read(c.fd, buffer[:]); err != nil || n <= 0 {

@@ -99,7 +99,7 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 
 func (s *listener) ready(uint32) {
 	for range acceptsPerStep {
-		fd, _, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, err := accept(s.fd)
 		switch {
 		case err == nil:
 			s.accepted(fd)
@@ -112,6 +112,15 @@ func (s *listener) ready(uint32) {
 			return
 		}
 	}
+}
+
+// accept is accept4(2), without the peer's address: the connection is asked.
+func accept(listening int) (int, error) {
+	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listening), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
 }
 
 func (s *listener) accepted(fd int) {

@@ -34,7 +34,7 @@ type Loop struct {
 	wake     registration // eventfd: something was posted
 	inboxMu  sync.Mutex
 	inbox    []func()
-	wakeSent bool // under inboxMu: the eventfd is set already
+	wakeSent bool // under inboxMu: the loop knows of the inbox already
 }
 
 // object is what a handle names: *conn, *listener or *watch.
@@ -59,7 +59,8 @@ func New() (*Loop, error) {
 	}
 	l.arena.memory, err = unix.Mmap(-1, 0, arenaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err == nil {
-		err = l.wake.want(l.poller, readable)
+		// Edge-triggered: it never has to be read.
+		err = l.wake.want(l.poller, readable|unix.EPOLLET)
 	}
 	if err != nil {
 		closeFD(l.wake.fd)
@@ -103,15 +104,13 @@ func (l *Loop) Post(f func()) {
 	l.inbox = append(l.inbox, f)
 	if !l.wakeSent {
 		l.wakeSent = true
-		// An eventfd that is not full takes 8 bytes; ours counts to 1.
+		// An eventfd takes 8 bytes until it has counted to 2⁶⁴.
 		_, _ = unix.Write(l.wake.fd, binary.NativeEndian.AppendUint64(nil, 1))
 	}
 }
 
 func (l *Loop) receivePosted() {
-	var count [8]byte
 	l.inboxMu.Lock()
-	_, _ = unix.Read(l.wake.fd, count[:]) // only resets it
 	posted := l.inbox
 	l.inbox, l.wakeSent = nil, false
 	l.inboxMu.Unlock()

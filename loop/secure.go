@@ -25,6 +25,9 @@ const (
 // rawReadSize is how much ciphertext is read at once.
 const rawReadSize = 32 << 10
 
+// keptBuffer is how large a buffer of crypto/tls an idle connection may keep.
+const keptBuffer = 4 << 10
+
 // secureCommand is the payload of cmdStartTLS and cmdAnswerHello: a context
 // (8 bytes), flags (4), the length of the rest (4), the rest.
 type secureCommand struct {
@@ -157,6 +160,7 @@ func (c *conn) handshakeProgress() {
 
 func (c *conn) handshakeDone() {
 	c.security = secured
+	c.session.Trim(0)
 	c.writeDeadline = 0
 	c.setReadDeadline(c.loop.settings.ReadTimeout)
 	c.loop.emit(Event{Kind: Secured, Handle: c.handle})
@@ -246,9 +250,11 @@ func (c *conn) readSecured() {
 		c.received(c.loop.arena.take(n))
 		c.update()
 	case err == io.EOF:
+		c.eof = true // after a close_notify nothing counts
 		c.peerClosed()
 	case err != nil && tls.Again(err):
 		c.more = false
+		c.session.Trim(keptBuffer)
 		c.update()
 	case err != nil:
 		c.endWithAlert(err)
