@@ -266,7 +266,7 @@ func (c *conn) read() {
 	if len(room) < size {
 		return // the batch is full; epoll tells again
 	}
-	n, err := unix.Read(c.fd, room[:size])
+	n, err := receive(c.fd, room[:size])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil:
@@ -645,7 +645,7 @@ func (c *conn) discardInput() {
 	}
 	var buffer [4096]byte
 	for range 64 { // a peer that never stops sending gets its reset
-		if n, err := unix.Read(c.fd, buffer[:]); err != nil || n <= 0 {
+		if n, err := receive(c.fd, buffer[:]); err != nil || n <= 0 {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,8 +90,22 @@ func (l *Loop) Adopt(fd, mode int) (Opened, error) {
 	return c.opening(), nil
 }
 
-// send is send(2) without a SIGPIPE.
+// receive is read(2) on a socket of ours, which never blocks either.
+func receive(fd int, buffer []byte) (int, error) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(buffer))), uintptr(len(buffer)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// send is send(2) without a SIGPIPE. It never blocks, so the scheduler need
+// not know of it.
 func send(fd int, data []byte) (int, error) {
-	n, err := unix.SendmsgN(fd, data, nil, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-	return max(n, 0), err
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(data))),
+		uintptr(len(data)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }

@@ -212,7 +212,7 @@ func (c *conn) sayGoodbye() {
 // readRaw reads ciphertext.
 func (c *conn) readRaw() {
 	scratch := c.loop.scratch[:]
-	n, err := unix.Read(c.fd, scratch)
+	n, err := receive(c.fd, scratch)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return

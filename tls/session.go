@@ -89,9 +89,8 @@ func NewSession(c *Context, o Options) *Session {
 	s.transport.arrived.L = &s.transport.mu
 	s.transport.handshake = true
 	if c.Server() {
-		config := s.serverConfig(c, "")
-		config.GetConfigForClient = s.gotHello
-		s.conn = stdtls.Server(&s.transport, config)
+		// All else is in the configuration that gotHello returns.
+		s.conn = stdtls.Server(&s.transport, &stdtls.Config{GetConfigForClient: s.gotHello})
 	} else {
 		config := c.ClientConfig()
 		config.ServerName = o.ServerName
