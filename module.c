@@ -14,6 +14,8 @@
  * into Go would hang there.
  */
 static volatile bool in_forked_child;
+static const char forked[] =
+	"net.server_go cannot be used in a forked process; run Prosody in the foreground (prosody -F)";
 
 static void after_fork_in_child(void) { in_forked_child = true; }
 
@@ -45,7 +47,7 @@ struct backend *backend(lua_State *L)
 {
 	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
 	if (in_forked_child)
-		luaL_error(L, "net.server_go cannot be used in a forked process");
+		luaL_error(L, "%s", forked);
 	if (b->io == 0)
 		luaL_error(L, "net.server_go: the backend is closed");
 	return b;
@@ -208,7 +210,7 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	if (in_forked_child)
-		return luaL_error(L, "net.server_go cannot be used in a forked process");
+		return luaL_error(L, "%s", forked);
 	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
 	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
 	lua_settop(L, 0);

@@ -81,8 +81,14 @@ func TestBothFamiliesOnOnePort(t *testing.T) {
 
 func TestPortIsFreeAfterRelease(t *testing.T) {
 	l := newTestLoop(t)
-	server, _ := l.listen(0)
+	server, address := l.listen(0)
 	_, local := l.Names(server)
+	peer := must(net.Dial("tcp", address))(t)
+	l.cmd(l.await(Accepted, 0).Handle, cmdRelease) // its port is in TIME_WAIT now
+	l.step(0)
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
 	l.Release(server)
 	must(l.Listen("127.0.0.1", local.Port, 0))(t)
 }

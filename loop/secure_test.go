@@ -3,6 +3,7 @@ package loop
 import (
 	"encoding/binary"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -195,6 +196,36 @@ func TestHandshakeTimeout(t *testing.T) {
 	l.advance(6)
 	l.awaitClosed(starttls, "write timeout", false)
 	l.awaitClosed(direct, "connection timeout", false)
+}
+
+// TestHandshakeTimeoutIsForEachStep has a client send its hello bit by bit.
+func TestHandshakeTimeoutIsForEachStep(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.startTLS(h, l.context("server"), 0, "")
+	l.await(TLSStarted, h)
+	for _, b := range "\x16\x03\x01\x01\x00\x01" {
+		l.advance(DefaultSettings().HandshakeTimeout - 5)
+		say(t, peer, string(b))
+		l.quiet()
+	}
+	l.advance(DefaultSettings().HandshakeTimeout + 1)
+	l.awaitClosed(h, "write timeout", false)
+}
+
+// TestHandshakeTimeoutAfterTheConnect: TLS was asked for before that.
+func TestHandshakeTimeoutAfterTheConnect(t *testing.T) {
+	l := newTestLoop(t)
+	s := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	t.Cleanup(func() { _ = s.Close() })
+	h := must(l.Dial("127.0.0.1", s.Addr().(*net.TCPAddr).Port, "", 0))(t).Handle
+	l.startTLS(h, l.context("client"), startDirect, "")
+	l.await(TLSStarted, h)
+	l.advance(DefaultSettings().HandshakeTimeout - 5)
+	l.quiet()
+	l.advance(6)
+	l.awaitClosed(h, "connection timeout", false)
+	l.none(Connected, h)
 }
 
 func TestNoContext(t *testing.T) {
