@@ -139,7 +139,9 @@ func TestDescriptorsAreNotInherited(t *testing.T) {
 	_, local := l.Names(server)
 	client := must(l.Dial("127.0.0.1", local.Port, "", 0))(t).Handle
 	accepted := l.await(Accepted, 0).Handle
-	adopted, _, _ := l.pair(unix.SOCK_STREAM, 0)
+	owners := must(unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0))(t) // blocking, and inherited
+	t.Cleanup(func() { closeFD(owners) })
+	adopted := must(l.Adopt(owners, 0))(t).Handle
 	for _, fd := range []int{l.poller.fd, l.wake.fd, l.FD(server), l.FD(client), l.FD(accepted), l.FD(adopted)} {
 		if flags := must(unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0))(t); flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("descriptor %d is inherited", fd)

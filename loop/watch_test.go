@@ -147,12 +147,27 @@ func TestWatchedNumberIsUsedAgain(t *testing.T) {
 				t.Skipf("the connection got descriptor %d, not %d", h.FD, own[0])
 			}
 			l.await(Connected, h.Handle)
+			l.quiet() // the connection asks epoll for nothing more
 			c.change(l, watch)
 			l.quiet()
 			poke(t, fds[1])
 			l.wantData(h.Handle, "x")
 		})
 	}
+}
+
+// TestTwoWatchesOfOneDescriptor: epoll knows a descriptor once, and the
+// latest watch of it counts.
+func TestTwoWatchesOfOneDescriptor(t *testing.T) {
+	l := newTestLoop(t)
+	r, w := pipe(t)
+	first := must(l.Watch(r, 1))(t).Handle
+	second := must(l.Watch(r, 1))(t).Handle
+	poke(t, w)
+	l.await(Ready, second)
+	l.none(Ready, first)
+	l.Release(first)
+	l.await(Ready, second)
 }
 
 // TestWatchFollowsTheNumber: the owner closes and opens again, then asks anew.

@@ -604,12 +604,22 @@ ITS_VERDICT = {"expired": "certificate has expired", "selfsigned": "self signed 
                "misnamed": "Certificate host name mismatch"}
 
 
+async def refused_by_us(theirs, ours):
+    """The same where ejabberd is told. Busy, it may call upon the socket that its receiver has just closed
+    (EINVAL) before it reads why: it then speaks of that, and is asked again."""
+    for _ in range(4):
+        outcome = await refused(theirs, ours)
+        if outcome[1] != "Connection failed: invalid argument":
+            break
+    return outcome
+
+
 @checks_of(BAD, 20)
 async def ejabberd_their_bad_certificate(world, kind):
     """ejabberd: is refused where its certificate is {}, both directions, and told so"""
     ours, theirs = await peers(world, world.ejabberd, kind, "good")
     same(await refused(ours, theirs), THEIRS[kind], "sent out, the answer")
-    same(await refused(theirs, ours), ("remote-server-timeout",
+    same(await refused_by_us(theirs, ours), ("remote-server-timeout",
          f"Stream closed by peer: Your server's certificate {VERDICT[kind]} (not-authorized)"), "coming in, the answer")
 
 
