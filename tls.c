@@ -200,12 +200,14 @@ static void push_chosen_protocol(lua_State *L, struct backend *b, int connection
 void deliver_hello(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev)
 {
 	struct sgo_secure answer = {0};
-	size_t name_length = strnlen(ev->bytes, ev->length);
+	lua_pushlstring(L, ev->bytes, ev->length); /* its own: what is called below may run the loop */
+	const char *hello = lua_tostring(L, -1);
+	size_t name_length = strlen(hello);
 	size_t length = 0;
 	const char *protocol = "";
 	push_hosts(L, connection);
 	int hosts = lua_gettop(L);
-	lua_pushlstring(L, ev->bytes, name_length);
+	lua_pushlstring(L, hello, name_length);
 	if (lua_istable(L, hosts) && name_length > 0)
 		lua_gettable(L, hosts); /* unknown: nil, refused */
 	else
@@ -213,7 +215,7 @@ void deliver_hello(lua_State *L, struct backend *b, int connection, struct objec
 	struct context *c = lua_isnil(L, -1) ? NULL : push_context(L, b, lua_gettop(L));
 	if (c) {
 		answer.context = c->id;
-		const char *protocols = ev->bytes + name_length + 1, *end = ev->bytes + ev->length;
+		const char *protocols = hello + name_length + 1, *end = hello + ev->length;
 		push_protocols(L, protocols, end);
 		int offered = lua_gettop(L);
 		push_alpn_function(L, b, offered - 1);

@@ -494,6 +494,10 @@ func (c *conn) flushed() {
 	c.direct, c.out, c.sentOut = nil, nil, 0
 	switch c.security {
 	case securityWaits:
+		if c.finishing && len(c.early) == 0 {
+			c.end("", false) // nothing is left that TLS would be for
+			return
+		}
 		c.beginHandshake()
 		return
 	case securityHandshake:

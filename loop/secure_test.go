@@ -325,3 +325,15 @@ func TestNothingIsSentBeforeItsTurn(t *testing.T) {
 		t.Errorf("the peer received %q in the clear", got)
 	}
 }
+
+// TestFinishBeforeTheHandshake: proceed, starttls and close in one callback
+// must not wait for a peer that never says hello.
+func TestFinishBeforeTheHandshake(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.put(server, "proceed")
+	l.startTLS(server, l.context("server"), 0, "")
+	l.cmd(server, cmdFinish)
+	l.wantData(client, "proceed")
+	l.awaitClosed(server, "", false)
+}
