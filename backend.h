@@ -28,6 +28,7 @@ struct object {
 	int fd;
 	enum kind kind;
 	uint32_t flags;  /* WATCH: as in sgo_watch */
+	int32_t terms;   /* commands that changed how data is to be delivered */
 	bool connected;  /* onconnect was called */
 	bool accepted;
 	bool datagram;
@@ -43,12 +44,6 @@ struct object {
 	bool tls;         /* the handshake is complete */
 };
 
-/* A growing byte array. */
-struct buffer {
-	char *data;
-	size_t used, size;
-};
-
 struct backend {
 	uint32_t io; /* number of the I/O side, 0 when closed */
 	struct sgo_settings settings;
@@ -56,8 +51,8 @@ struct backend {
 
 	struct object **objects; /* by handle index - 1 */
 	size_t nobjects, live;
-	struct buffer commands;
-	struct buffer dirty; /* handles of the connections written to */
+	struct sgo_buffer commands;
+	struct sgo_buffer dirty; /* handles of the connections written to */
 	size_t last_write;   /* offset + 1 of the last record if it is a write */
 
 	struct sgo_event *events;
@@ -87,14 +82,15 @@ double monotonic_clock(void);
 /* commands.c: the log of commands for the I/O side */
 void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);
 void command_number(struct backend *b, const struct object *o, enum sgo_command_kind kind, double value);
+void command_terms(struct backend *b, struct object *o, enum sgo_command_kind kind, double value);
 void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *, const char *text);
 void command_release(struct backend *b, uint64_t handle);
 bool command_write(struct backend *b, struct object *o, const char *data, size_t length);
 void mark_dirty(struct backend *b, struct object *o);
 void flush_commands(struct backend *b);
 void commands_applied(struct backend *b);
-bool buffer_append(struct buffer *, const void *data, size_t length);
-void buffer_free(struct buffer *);
+bool buffer_append(struct sgo_buffer *, const void *data, size_t length);
+void buffer_free(struct sgo_buffer *);
 
 /* object.c: connections, servers and watches as Lua sees them */
 struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from);
@@ -106,6 +102,7 @@ void end_connection(lua_State *L, struct backend *b, int index, struct object *o
 void destroy_object(lua_State *L, struct backend *b, int index, struct object *o);
 void close_object(lua_State *L, struct backend *b, int index, struct object *o);
 void set_names(lua_State *L, struct backend *b, int index, uint64_t handle);
+void set_names_from(lua_State *L, int index, const char *text);
 void set_id(lua_State *L, struct backend *b, int index, const char *prefix);
 int object_tostring(lua_State *L);
 int object_getfd(lua_State *L);
@@ -155,11 +152,10 @@ int api_tls_builder(lua_State *L);
 /* tls.c: TLS on a connection */
 void start_tls(lua_State *L, struct backend *b, int connection, struct object *o, bool direct);
 void deliver_hello(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev);
-void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o);
+void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev);
 
 /* peer.c: what is known of the session */
 void push_text(lua_State *L, struct sgo_text *text);
-bool push_info(lua_State *L, struct backend *b, const struct object *o);
 int tls_info(lua_State *L);
 int tls_peercertificate(lua_State *L);
 int tls_peerchain(lua_State *L);

@@ -7,7 +7,7 @@
 /* A log that a large write made larger than this is not kept. */
 #define COMMANDS_KEPT (256 << 10)
 
-static bool buffer_reserve(struct buffer *buf, size_t length)
+static bool buffer_reserve(struct sgo_buffer *buf, size_t length)
 {
 	if (buf->size - buf->used >= length)
 		return true;
@@ -22,7 +22,7 @@ static bool buffer_reserve(struct buffer *buf, size_t length)
 	return true;
 }
 
-bool buffer_append(struct buffer *buf, const void *data, size_t length)
+bool buffer_append(struct sgo_buffer *buf, const void *data, size_t length)
 {
 	if (!buffer_reserve(buf, length))
 		return false;
@@ -31,10 +31,10 @@ bool buffer_append(struct buffer *buf, const void *data, size_t length)
 	return true;
 }
 
-void buffer_free(struct buffer *buf)
+void buffer_free(struct sgo_buffer *buf)
 {
 	free(buf->data);
-	*buf = (struct buffer){0};
+	*buf = (struct sgo_buffer){0};
 }
 
 /* Without memory for a record it is dropped; only a write tells its caller. */
@@ -61,9 +61,16 @@ void command_number(struct backend *b, const struct object *o, enum sgo_command_
 	append_record(b, o->handle, kind, &value, sizeof value);
 }
 
+/* The same for one that concerns data which may be on its way already. */
+void command_terms(struct backend *b, struct object *o, enum sgo_command_kind kind, double value)
+{
+	o->terms++;
+	command_number(b, o, kind, value);
+}
+
 void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *secure, const char *text)
 {
-	struct buffer payload = {0};
+	struct sgo_buffer payload = {0};
 	if (buffer_append(&payload, secure, sizeof *secure) && buffer_append(&payload, text, secure->length))
 		append_record(b, o->handle, kind, payload.data, payload.used);
 	buffer_free(&payload);

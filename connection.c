@@ -68,6 +68,13 @@ static int connection_destroy(lua_State *L)
 	return 0;
 }
 
+/* Stops accepting for a number of seconds, from now on; negative goes on. */
+static void pause_server(struct backend *b, const struct object *o, double seconds)
+{
+	command_number(b, o, SGO_PAUSE_FOR, seconds);
+	flush_commands(b);
+}
+
 /* Sends a command without argument, or for a server its counterpart. */
 static int stop_or_go(lua_State *L, enum sgo_command_kind kind, double server_pause)
 {
@@ -76,7 +83,7 @@ static int stop_or_go(lua_State *L, enum sgo_command_kind kind, double server_pa
 	if (o == NULL || o->ended)
 		return 0;
 	if (o->kind == SERVER) {
-		command_number(b, o, SGO_PAUSE_FOR, server_pause);
+		pause_server(b, o, server_pause);
 	} else if (o->kind == CONNECTION && !o->closing) {
 		o->paused = kind == SGO_PAUSE;
 		o->unwatched = false;
@@ -94,8 +101,10 @@ static int connection_pausefor(lua_State *L)
 	struct backend *b = backend(L);
 	struct object *o = check_object(L, b, 1);
 	double seconds = lua_isboolean(L, 2) ? -1 : check_seconds(L, 2);
-	if (o && !o->closing && !o->ended)
-		command_number(b, o, SGO_PAUSE_FOR, seconds);
+	if (o && o->kind == SERVER)
+		pause_server(b, o, seconds);
+	else if (o && !o->closing && !o->ended)
+		command_terms(b, o, SGO_PAUSE_FOR, seconds);
 	return 0;
 }
 
@@ -147,7 +156,7 @@ static int connection_set(lua_State *L)
 		return set_watch_flags(L, b, o, flag(L, 2, o->flags & 1), flag(L, 3, o->flags & 2));
 	if (o->kind == SERVER) {
 		if (!lua_isnoneornil(L, 2))
-			command_number(b, o, SGO_PAUSE_FOR, lua_toboolean(L, 2) ? -1 : HUGE_VAL);
+			pause_server(b, o, lua_toboolean(L, 2) ? -1 : HUGE_VAL);
 	} else if (!o->closing) {
 		if (!lua_isnoneornil(L, 2)) {
 			o->unwatched = !lua_toboolean(L, 2);
@@ -192,8 +201,10 @@ static int connection_set_mode(lua_State *L)
 	int mode = read_mode(L, 2, 2);
 	lua_settop(L, 2);
 	lua_setfield(L, 1, "read_size");
-	if (o)
-		command_number(b, o, SGO_READ_MODE, mode);
+	if (o) {
+		command_terms(b, o, SGO_READ_MODE, mode);
+		flush_commands(b); /* what comes from now on is read so */
+	}
 	return 0;
 }
 
@@ -204,7 +215,7 @@ static int connection_setlimit(lua_State *L)
 	double limit = luaL_checknumber(L, 2);
 	luaL_argcheck(L, limit == limit, 2, "bytes per second expected");
 	if (o)
-		command_number(b, o, SGO_LIMIT, limit > 0 ? limit : 0);
+		command_terms(b, o, SGO_LIMIT, limit > 0 ? limit : 0);
 	return 0;
 }
 

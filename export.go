@@ -90,7 +90,9 @@ func sgo_open(e *C.struct_sgo_error) C.uint32_t {
 func sgo_close(io C.uint32_t) {
 	with(io, nil, func(s *side) error {
 		sides.Delete(uint32(io))
-		s.loop.Close()
+		for _, log := range s.loop.Close() {
+			C.free(unsafe.Pointer(unsafe.SliceData(log)))
+		}
 		C.free(unsafe.Pointer(s.events))
 		return nil
 	})
@@ -111,7 +113,7 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 }
 
 //export sgo_step
-func sgo_step(io C.uint32_t, commands *C.char, length C.size_t, maxWait C.int64_t, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
+func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
 	n := 0
 	status := with(io, e, func(s *side) error {
 		for i, ev := range unsafe.Slice(s.events, s.shown) {
@@ -120,7 +122,9 @@ func sgo_step(io C.uint32_t, commands *C.char, length C.size_t, maxWait C.int64_
 			}
 		}
 		s.shown = 0
-		batch, err := s.loop.Step(goBytes(commands, length), int64(maxWait))
+		log := goBytes(commands.data, commands.size)[:commands.used]
+		batch, spent, err := s.loop.Step(log, int64(maxWait))
+		commands.data, commands.used, commands.size = (*C.char)(unsafe.Pointer(unsafe.SliceData(spent))), 0, C.size_t(cap(spent))
 		n = len(batch)
 		s.show(batch)
 		*events = s.events
@@ -154,6 +158,7 @@ func (s *side) show(batch []loop.Event) {
 		shown[i] = C.struct_sgo_event{
 			handle:   C.uint64_t(ev.Handle),
 			listener: C.uint64_t(ev.Listener),
+			sent:     C.uint64_t(ev.Sent),
 			bytes:    (*C.char)(unsafe.Pointer(unsafe.SliceData(ev.Bytes))),
 			length:   C.size_t(len(ev.Bytes)),
 			kind:     C.int32_t(ev.Kind),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ import (
 // A test file may not use cgo; these are the names that it has for C's types.
 type (
 	cIO       = _Ctype_uint32_t
+	cBuffer   = _Ctype_struct_sgo_buffer
 	cError    = _Ctype_struct_sgo_error
 	cEvent    = _Ctype_struct_sgo_event
 	cObject   = _Ctype_struct_sgo_object
@@ -75,7 +77,25 @@ func newIO(t *testing.T) testIO {
 	if !ok {
 		t.Fatalf("no side has the number %d", number)
 	}
+	settings := loop.DefaultSettings()
+	settings.IOThread = loop.IOThreadNever // what is in one batch is to be the test's choice
+	s.(*side).loop.Configure(settings)
 	return testIO{t, number, s.(*side)}
+}
+
+// cLog is a log as C leaves it: in memory of malloc.
+func cLog(commands string) cBuffer {
+	n := len(commands)
+	p := _Cfunc__CMalloc(cSize(n + 1)) // +1: never 0
+	copy(unsafe.Slice((*byte)(p), n), commands)
+	return cBuffer{data: (*cChar)(p), used: cSize(n), size: cSize(n + 1)}
+}
+
+// start sends SGO_START.
+func (io testIO) start(handle cHandle) {
+	record := binary.NativeEndian.AppendUint64(nil, uint64(handle))
+	record = binary.NativeEndian.AppendUint32(record, 19)
+	io.side.loop.Flush(binary.NativeEndian.AppendUint32(record, 0))
 }
 
 // step returns the batch in the memory of C.
@@ -83,8 +103,8 @@ func (io testIO) step(commands string) []cEvent {
 	io.t.Helper()
 	var events *cEvent
 	var e cError
-	p, length := chars(commands)
-	n := sgo_step(io.number, p, length, 50_000_000, &events, &e)
+	log := cLog(commands)
+	n := sgo_step(io.number, &log, 50_000_000, &events, &e)
 	if n < 0 {
 		io.t.Fatalf("sgo_step: %s", text(e.text[:]))
 	}
@@ -170,7 +190,7 @@ func TestDeadNumbers(t *testing.T) {
 		var events *cEvent
 		host, length := chars("127.0.0.1")
 		for name, status := range map[string]cInt{
-			"step":      sgo_step(number, nil, 0, 0, &events, &e),
+			"step":      sgo_step(number, &cBuffer{}, 0, &events, &e),
 			"listen":    sgo_listen(number, host, length, 0, 0, &o, &e),
 			"serve":     sgo_serve(number, 0, 0, &o, &e),
 			"dial":      sgo_dial(number, host, length, 1, nil, 0, 0, &o, &e),
@@ -271,7 +291,7 @@ func TestServeAndAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.await(loop.Accepted, 1)
+	io.start(io.await(loop.Accepted, 1)[0].handle)
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -334,6 +354,7 @@ func TestRefusalIsForOneBatch(t *testing.T) {
 	if sgo_adopt(io.number, cInt(fds[0]), 0, &o, &e) < 0 {
 		t.Fatal(text(e.text[:]))
 	}
+	io.start(o.handle)
 	io.await(loop.Connected, 1)
 	io.step("") // epoll has nothing more to say of it, so it goes behind the watches
 	var watches []cHandle

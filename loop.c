@@ -42,7 +42,7 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	push_socket(L, b, ev->handle);
 	lua_setfield(L, index, "conn");
 	set_id(L, b, index, "conn");
-	set_names(L, b, index, ev->handle);
+	set_names_from(L, index, ev->bytes);
 	lua_pushvalue(L, index);
 	lua_pushvalue(L, server_index);
 	log_object(L, index, "debug", "New connection %s on server %s", 2);
@@ -50,6 +50,7 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	struct object *o = find_object(b, ev->handle);
 	if (o == NULL)
 		return;
+	command(b, o, SGO_START);
 	if (lua_toboolean(L, -1))
 		start_tls(L, b, index, o, true);
 	else
@@ -94,8 +95,8 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 {
 	if (o->closing || o->ended)
 		return;
-	if (o->paused || o->unwatched || o->blocked || (o->tls_started && !o->tls)) {
-		ev->refused = 1; /* it will come again after resume() */
+	if (o->paused || o->unwatched || o->blocked || (o->tls_started && !o->tls) || o->terms != ev->value) {
+		ev->refused = 1; /* it will come again, after resume() or as it is wanted now */
 		return;
 	}
 	lua_pushvalue(L, index);
@@ -103,8 +104,9 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 	call_method_or_listener(L, b, "onincoming", 1);
 }
 
-static void deliver_drained(lua_State *L, struct backend *b, int index, struct object *o)
+static void deliver_drained(lua_State *L, struct backend *b, int index, struct object *o, const struct sgo_event *ev)
 {
+	o->sent = ev->sent;
 	if (o->closing || o->ended || o->held || (o->tls_started && !o->tls))
 		return;
 	lua_pushvalue(L, index);
@@ -225,7 +227,7 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		deliver_data(L, b, index, o, at);
 		break;
 	case SGO_DRAINED:
-		deliver_drained(L, b, index, o);
+		deliver_drained(L, b, index, o, ev);
 		break;
 	case SGO_READ_TIMEOUT:
 		deliver_read_timeout(L, b, index, o);
@@ -247,7 +249,7 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		if (o->ended)
 			break;
 		o->tls = true;
-		deliver_secured(L, b, index, o);
+		deliver_secured(L, b, index, o, ev);
 		o = find_object(b, ev->handle);
 		if (o && o->connected && !o->closing)
 			command_write(b, o, "", 0);
@@ -314,7 +316,7 @@ static void step(lua_State *L, struct backend *b, double until)
 		wait = seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
 	}
 	b->next_event = b->nevents = 0;
-	int n = sgo_step(b->io, b->commands.data, b->commands.used, wait, &b->events, &err);
+	int n = sgo_step(b->io, &b->commands, wait, &b->events, &err);
 	commands_applied(b);
 	if (n < 0) {
 		const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000}; /* it may not pass at once */

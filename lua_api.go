@@ -73,6 +73,7 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		NoDelay:             !t.boolean("nagle", !d.NoDelay),
 		FastOpen:            t.optionalCount("tcp_fastopen"),
 		DeferAccept:         t.optionalCount("tcp_defer_accept"),
+		IOThread:            t.ioThread("io_thread"),
 	}
 	s.KeepaliveIdle = t.optionalCount("tcp_keepalive")
 	s.Keepalive = s.KeepaliveIdle > 0
@@ -162,6 +163,22 @@ func (t *settingsTable) optionalCount(key string) int {
 		return 0
 	}
 	return t.count(key, 0, 0)
+}
+
+// ioThread reads true, false, or nil for what the load asks for.
+func (t *settingsTable) ioThread(key string) loop.IOThread {
+	defer t.L.Pop(1)
+	switch t.get(key) {
+	case lua.LUA_TNIL:
+	case lua.LUA_TBOOLEAN:
+		if t.L.ToBoolean(-1) {
+			return loop.IOThreadAlways
+		}
+		return loop.IOThreadNever
+	default:
+		t.complain(key, "true or false")
+	}
+	return loop.IOThreadAuto
 }
 
 // boolean has Lua's idea of truth.

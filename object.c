@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend.h"
 #include "_cgo_export.h"
@@ -141,6 +142,26 @@ void set_names(lua_State *L, struct backend *b, int index, uint64_t handle)
 	set_name(L, index, &names.local, "sockname", "sockport");
 }
 
+/* Sets the fields host and port from two texts; returns the one behind them. */
+static const char *set_name_from(lua_State *L, int index, const char *text, const char *host, const char *port)
+{
+	const char *number = text + strlen(text) + 1;
+	if (*number) {
+		lua_pushstring(L, text);
+		lua_setfield(L, index, host);
+		lua_pushinteger(L, (lua_Integer)strtol(number, NULL, 10));
+		lua_setfield(L, index, port);
+	}
+	return number + strlen(number) + 1;
+}
+
+/* The same from the text of an event. */
+void set_names_from(lua_State *L, int index, const char *text)
+{
+	text = set_name_from(L, index, text, "peername", "peerport");
+	set_name_from(L, index, text, "sockname", "sockport");
+}
+
 /* getfd() → descriptor, -1 once it is closed. */
 int object_getfd(lua_State *L)
 {
@@ -233,8 +254,11 @@ static int write_after_close(lua_State *L)
 
 static bool output_unsent(struct backend *b, struct object *o)
 {
-	if (o->sent != o->written)
-		o->sent = sgo_sent(b->io, o->handle);
+	if (o->sent == o->written)
+		return false;
+	if (o->dirty)
+		return true; /* it is still in the log */
+	o->sent = sgo_sent(b->io, o->handle);
 	return o->sent != o->written;
 }
 

@@ -141,11 +141,15 @@ static void push_client(lua_State *L, struct backend *b, const struct sgo_object
 	lua_pop(L, 1);
 }
 
-static void start_direct_tls(lua_State *L, struct backend *b, int client, uint64_t handle)
+/* Lets the I/O side begin, with TLS if there is a context at index context. */
+static void start_client(lua_State *L, struct backend *b, int client, uint64_t handle, int context)
 {
 	struct object *o = find_object(b, handle);
-	if (o)
+	if (o && lua_toboolean(L, context))
 		start_tls(L, b, client, o, true);
+	o = find_object(b, handle);
+	if (o)
+		command(b, o, SGO_START);
 }
 
 /*
@@ -174,8 +178,7 @@ static int api_addclient(lua_State *L)
 	set_field(L, 9, "conn", 10);
 	lua_pushvalue(L, 9);
 	log_object(L, 9, "debug", "Client %s created", 1);
-	if (lua_toboolean(L, 5))
-		start_direct_tls(L, b, 9, opened.handle);
+	start_client(L, b, 9, opened.handle, 5);
 	return 2;
 }
 
@@ -199,8 +202,7 @@ static int api_wrapclient(lua_State *L)
 	struct object *o = find_object(b, opened.handle);
 	if (o)
 		o->foreign = true;
-	if (lua_toboolean(L, 6))
-		start_direct_tls(L, b, 9, opened.handle);
+	start_client(L, b, 9, opened.handle, 6);
 	return 1;
 }
 

@@ -24,7 +24,7 @@ static bool push_query(lua_State *L, struct backend *b, const struct object *o, 
 }
 
 /* Pushes LuaSec's info table from lines of type and name, tab, value. */
-bool push_info(lua_State *L, struct backend *b, const struct object *o)
+static bool push_info(lua_State *L, struct backend *b, const struct object *o)
 {
 	if (!push_query(L, b, o, SGO_TLS_INFO, 0))
 		return false;

@@ -232,15 +232,12 @@ void deliver_hello(lua_State *L, struct backend *b, int connection, struct objec
 }
 
 /* The handshake is complete. */
-void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o)
+void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev)
 {
 	uint64_t handle = o->handle;
-	if (push_info(L, b, o)) {
-		lua_getfield(L, -1, "protocol");
-		lua_getfield(L, -2, "cipher");
-		log_object(L, connection, "debug", "TLS handshake complete (%s with %s)", 2);
-		lua_pop(L, 1);
-	}
+	lua_pushstring(L, ev->bytes);
+	lua_pushstring(L, ev->bytes + strlen(ev->bytes) + 1);
+	log_object(L, connection, "debug", "TLS handshake complete (%s with %s)", 2);
 	push_tls_socket(L, b, handle);
 	lua_getfield(L, connection, "conn");
 	lua_rawseti(L, -2, 2); /* a LuaSocket object below is closed with it */

@@ -23,17 +23,21 @@
  *       has its default beforehand. Returns 0, or -1 if
  *       some key was unusable: the others are applied all the same.
  *
- *   int sgo_step(uint32_t io, const char *commands, size_t length,
+ *   int sgo_step(uint32_t io, struct sgo_buffer *commands,
  *                int64_t max_wait_ns, struct sgo_event **events,
  *                struct sgo_error *)
- *       Applies the commands, sends what they wrote, waits (negative: for
- *       ever) and sets *events to the batch of what happened. Returns their
- *       number, or -1. The batch and all it points to belong to Go and are
- *       valid until the next sgo_step. C sets `refused` in a data event that
- *       it will not deliver now; the rest counts as taken by the next step.
+ *       Hands the commands over, waits (negative: for ever) and sets *events
+ *       to the batch of what happened. Returns their number, or -1. The batch
+ *       and all it points to belong to Go and are valid until the next
+ *       sgo_step. C sets `refused` in a data event that it will not deliver
+ *       now; the rest counts as taken by the next step. The log's memory is
+ *       Go's from now on, in its place C gets a log that is spent: empty, and
+ *       without memory if there is none. It may be applied on another thread
+ *       after sgo_step has returned; what sgo_sent and the others say may be
+ *       of a time before it.
  *   void sgo_flush(uint32_t io, const char *commands, size_t length)
- *       Applies the commands and sends what they wrote, without waiting and
- *       without an end to the present batch.
+ *       Applies the commands and sends what they wrote, before it returns,
+ *       without waiting and without an end to the present batch.
  *
  *   int sgo_listen(io, host, length, port, read_mode, struct sgo_object *, error)
  *   int sgo_serve(io, fd, read_mode, object, error)     accept on fd
@@ -42,6 +46,7 @@
  *   int sgo_watch(io, fd, flags, object, error)         only poll fd
  *       New listeners, connections and watches. Returns 0 and fills in the
  *       object, or -1. fd stays the caller's: serve and adopt duplicate it.
+ *       A new connection waits for the command SGO_START.
  *       sgo_watch may fill in the object and still fail: then the handle is
  *       good and fd cannot be polled.
  *   void sgo_release(uint32_t io, uint64_t handle)
@@ -106,6 +111,12 @@ enum sgo_tls_question {
 	SGO_TLS_ALPN,
 };
 
+/* A growing byte array; its memory is from malloc. */
+struct sgo_buffer {
+	char *data;
+	size_t used, size;
+};
+
 /* Commands: see package loop, command.go, for what each does. */
 enum sgo_command_kind {
 	SGO_WRITE = 1,
@@ -126,6 +137,7 @@ enum sgo_command_kind {
 	SGO_START_TLS,    /* payload: struct sgo_secure and its text */
 	SGO_ANSWER_HELLO, /* the same */
 	SGO_RELEASE,
+	SGO_START,
 };
 
 /* context 0 in an answer refuses the name that the client asked for. */
@@ -167,6 +179,7 @@ enum sgo_event_kind {
 struct sgo_event {
 	uint64_t handle;
 	uint64_t listener;
+	uint64_t sent;
 	const char *bytes;
 	size_t length;
 	int32_t kind;

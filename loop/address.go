@@ -84,15 +84,32 @@ type Name struct {
 // Names returns both ends of the connection h, or the one of a listener. The
 // peer of a unix socket is not known, as in LuaSocket.
 func (l *Loop) Names(h Handle) (peer, local Name) {
-	fd := l.FD(h)
-	if fd < 0 {
-		return
+	l.enter()
+	defer l.leave()
+	if fd := l.fd(h); fd >= 0 {
+		return namesOf(fd)
 	}
+	return peer, local
+}
+
+func namesOf(fd int) (peer, local Name) {
 	local, isUnix := readName(unix.SYS_GETSOCKNAME, fd)
 	if !isUnix {
 		peer, _ = readName(unix.SYS_GETPEERNAME, fd)
 	}
 	return peer, local
+}
+
+// nameText is peer and local name for an event: of each the host and the port,
+// which is empty where the name is not known, each followed by a zero.
+func nameText(peer, local Name) string {
+	port := func(n Name) string {
+		if !n.Known {
+			return ""
+		}
+		return strconv.Itoa(n.Port)
+	}
+	return peer.Host + "\x00" + port(peer) + "\x00" + local.Host + "\x00" + port(local) + "\x00"
 }
 
 // readName asks for an end of fd. The functions of x/sys cost a second system

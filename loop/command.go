@@ -17,9 +17,9 @@ const (
 	cmdWatchWrite               // 0 or 1: wait for the connection to be writable
 	cmdHoldWrites               // keep what is written
 	cmdReleaseWrites            // send what was kept
-	cmdReadMode                 // a size in bytes, ReadAny or ReadLines
-	cmdLimit                    // bytes per second, 0 for none
-	cmdPauseFor                 // seconds
+	cmdReadMode                 // a size in bytes, ReadAny or ReadLines; new terms
+	cmdLimit                    // bytes per second, 0 for none; new terms
+	cmdPauseFor                 // seconds; new terms for a connection
 	cmdReadDeadline             // seconds; negative for none, NaN for the setting
 	cmdWriteDeadline            // the same
 	cmdWatchFlags               // of a watch: bit 0 readable, bit 1 writable
@@ -28,6 +28,7 @@ const (
 	cmdStartTLS                 // see secureCommand
 	cmdAnswerHello              // see secureCommand
 	cmdRelease                  // the Lua side forgets the handle: close it now
+	cmdStart                    // of a new connection: what it starts with has been told
 )
 
 const recordHeader = 16
@@ -51,7 +52,7 @@ func (l *Loop) command(h Handle, kind uint32, payload []byte) {
 		return
 	}
 	if kind == cmdRelease {
-		l.Release(h)
+		l.release(h)
 		return
 	}
 	switch o := o.(type) {
@@ -90,6 +91,8 @@ func (c *conn) command(kind uint32, payload []byte) {
 		value = number(payload)
 	}
 	switch kind {
+	case cmdStart:
+		c.starting = false
 	case cmdPause:
 		c.paused = true
 		c.readDeadline = 0
@@ -109,10 +112,13 @@ func (c *conn) command(kind uint32, payload []byte) {
 		c.markDirty()
 	case cmdReadMode:
 		c.mode = readMode(value)
+		c.terms++
 	case cmdLimit:
 		c.limit = value
+		c.terms++
 	case cmdPauseFor:
 		c.pauseFor(value)
+		c.terms++
 	case cmdReadDeadline:
 		c.setReadDeadline(value)
 	case cmdWriteDeadline:

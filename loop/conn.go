@@ -46,6 +46,7 @@ type conn struct {
 	state    connState
 	datagram bool
 
+	starting  bool // the Lua side has not sent cmdStart yet
 	finishing bool // the Lua side has closed; the rest of the output is sent
 	paused    bool
 	held      bool // output is kept
@@ -59,7 +60,10 @@ type conn struct {
 	// pending was received and not yet taken by the Lua side; it includes
 	// what an event in flight shows of it. Nil when all was taken.
 	pending []byte
-	// inFlight: an event of the present batch shows received bytes.
+	// terms counts the commands that changed how data is delivered. A Data
+	// event says under which it was made: the Lua side refuses older ones.
+	terms int32
+	// inFlight: an event that is not settled shows received bytes.
 	inFlight bool
 	limit    float64 // bytes per second
 	limited  bool    // pausedUntil is due to it
@@ -87,21 +91,16 @@ type conn struct {
 	pausedUntil   int64
 }
 
-// newConn enters fd, which it owns, into the table and into epoll. It closes
-// fd on error.
+// newConn enters fd, which it owns, into the table; cmdStart has it enter
+// epoll. It closes fd on error.
 func (l *Loop) newConn(fd int, state connState, mode readMode, datagram bool) (*conn, error) {
-	c := &conn{loop: l, state: state, mode: mode, datagram: datagram, wantWrite: true}
+	c := &conn{loop: l, state: state, mode: mode, datagram: datagram, wantWrite: true, starting: true}
 	c.announced = state == stateOpen
 	c.alarm.owner = c
 	c.fd = fd
 	if c.handle = l.objects.insert(c); c.handle == 0 {
 		closeFD(fd)
 		return nil, unix.EMFILE
-	}
-	if err := c.register(); err != nil {
-		closeFD(fd)
-		l.objects.remove(c.handle)
-		return nil, err
 	}
 	l.now = l.clock()
 	if state == stateConnecting {
@@ -130,7 +129,7 @@ func (c *conn) canRead() bool {
 	case securityWaits:
 		return false
 	case securityHandshake:
-		return c.state == stateOpen && !c.eof && !c.session.Full()
+		return c.state == stateOpen && !c.eof && !c.inFlight && !c.session.Full()
 	case secured:
 		if c.more || c.eof {
 			return false
@@ -140,10 +139,13 @@ func (c *conn) canRead() bool {
 		!c.finishing && c.pending == nil && c.mayDeliver()
 }
 
-func (c *conn) mayDeliver() bool { return !c.paused && !c.blocked && c.pausedUntil == 0 }
+func (c *conn) mayDeliver() bool { return !c.paused && !c.blocked && c.pausedUntil == 0 && !c.inFlight }
 
 // register asks epoll for what the connection waits for.
 func (c *conn) register() error {
+	if c.starting {
+		return nil
+	}
 	var interest uint32
 	switch {
 	case c.canRead():
@@ -262,11 +264,11 @@ func (c *conn) read() {
 		return
 	}
 	size := c.readSize()
-	room := c.loop.arena.room()
-	if len(room) < size {
-		return // the batch is full; epoll tells again
+	room := c.loop.room(size)
+	if room == nil {
+		return // epoll tells again
 	}
-	n, err := receive(c.fd, room[:size])
+	n, err := receive(c.fd, room)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil:
@@ -286,7 +288,7 @@ func (c *conn) read() {
 // received delivers data, which is in the arena.
 func (c *conn) received(data []byte) {
 	n, consumed := c.cut(data)
-	if consumed < len(data) {
+	if consumed < len(data) || n < consumed {
 		c.pending = bytes.Clone(data)
 	}
 	c.deliver(data[:n], consumed)
@@ -302,11 +304,13 @@ func (c *conn) deliverPending() {
 		return
 	}
 	n, consumed := c.cut(c.pending)
-	if len(c.loop.arena.room()) < n {
-		c.update() // the next step has room
+	room := c.loop.room(n)
+	if room == nil {
+		c.update() // the next turn may have room
 		return
 	}
-	c.deliver(c.loop.arena.copy(c.pending[:n]), consumed)
+	copy(room, c.pending)
+	c.deliver(c.loop.arena.take(n), consumed)
 }
 
 // cut says how many bytes of data to deliver at once and how many of it they
@@ -326,7 +330,7 @@ func (c *conn) deliver(data []byte, consumed int) {
 	if c.mode == ReadLines {
 		data = withoutCR(data)
 	}
-	c.loop.emit(Event{Kind: Data, Handle: c.handle, Bytes: data, consumed: consumed})
+	c.loop.emit(Event{Kind: Data, Handle: c.handle, Value: c.terms, Bytes: data, consumed: consumed, end: c.loop.arena.head})
 	c.inFlight = true
 	c.setReadDeadline(math.NaN())
 	if c.limit > 0 {
@@ -367,17 +371,14 @@ func (c *conn) settle(ev *Event) {
 		default:
 			c.session.Feed(ev.Bytes)
 		}
-		return
 	case ev.refused:
 		if c.pending == nil {
 			c.pending = bytes.Clone(ev.Bytes)
 		}
 	case ev.consumed < len(c.pending):
 		c.pending = c.pending[ev.consumed:]
-	case c.pending != nil:
-		c.pending = nil
 	default:
-		return
+		c.pending = nil
 	}
 	c.update()
 }
@@ -517,7 +518,7 @@ func (c *conn) flushed() {
 	default:
 		if c.drainDue {
 			c.drainDue = false
-			c.loop.emit(Event{Kind: Drained, Handle: c.handle})
+			c.loop.emit(Event{Kind: Drained, Handle: c.handle, Sent: c.sent})
 		}
 		c.update()
 	}

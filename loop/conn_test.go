@@ -145,7 +145,7 @@ func TestOutputIsMovedUp(t *testing.T) {
 	l.put(h, want)
 	l.step(0)
 	got := ""
-	for c := l.conn(h); c.sentOut <= len(c.out)/2; {
+	for c := l.inner(h); c.sentOut <= len(c.out)/2; l.holdThread() {
 		got += readFull(t, peer, 500_000)
 		if l.step(10 * time.Millisecond); l.Sent(h) == uint64(len(want)) {
 			t.Fatal("nothing is left to send: the test needs a part")
@@ -237,7 +237,7 @@ func TestKeptDataIsACopy(t *testing.T) {
 	say(t, peer, "refused")
 	say(t, cutPeer, "one\ntwo")
 	l.wantData(cut, "one")
-	for start := time.Now(); l.conn(refused).pending == nil && time.Since(start) < patience; {
+	for start := time.Now(); l.inner(refused).pending == nil && time.Since(start) < patience; {
 		l.step(50 * time.Millisecond)
 	}
 	for range 3 {
@@ -308,7 +308,7 @@ func TestFlushWithinABatchKeepsOrder(t *testing.T) {
 	h, peer := l.accept(int(ReadAny))
 	say(t, peer, "abcdef")
 	l.refuse = func(ev Event) bool { return true }
-	for start := time.Now(); l.conn(h).pending == nil && time.Since(start) < patience; {
+	for start := time.Now(); l.inner(h).pending == nil && time.Since(start) < patience; {
 		l.step(50 * time.Millisecond)
 	}
 	l.num(h, cmdReadMode, 2)
@@ -398,7 +398,7 @@ func TestReadSizeIsHeldWithinBounds(t *testing.T) {
 	h, _ := l.accept(0)
 	for _, mode := range []float64{1e18, -1e18, math.Inf(1), math.Inf(-1), math.NaN(), -3, 1 << 31} {
 		l.Flush(record(h, cmdReadMode, payloadOf(mode)))
-		if n := l.conn(h).readSize(); n < 1 || n > arenaSize/2 {
+		if n := l.inner(h).readSize(); n < 1 || n > arenaSize/2 {
 			t.Errorf("mode %g reads %d bytes at once", mode, n)
 		}
 	}
@@ -645,7 +645,7 @@ func TestFinishDropsWhatIsLeftOfTheInput(t *testing.T) {
 	l.put(h, pattern(8<<20))
 	l.refuse = func(Event) bool { return true }
 	say(t, peer, "abcdef")
-	for start := time.Now(); l.conn(h).pending == nil && time.Since(start) < patience; {
+	for start := time.Now(); l.inner(h).pending == nil && time.Since(start) < patience; {
 		l.step(50 * time.Millisecond)
 	}
 	l.refuse = nil

@@ -39,6 +39,8 @@ func (l *Loop) Dial(host string, port int, socketType string, mode int) (Opened,
 	if err != nil {
 		return Opened{}, err
 	}
+	l.enter() // not before the name is known
+	defer l.leave()
 	for _, ip := range ips {
 		var fd int
 		if fd, err = l.connect(ip, port, kind.kind); err != nil {
@@ -73,6 +75,8 @@ func (l *Loop) connect(ip netip.Addr, port, kind int) (int, error) {
 // Adopt makes a connection of fd, a socket that stays its owner's: the loop
 // works on a duplicate of it.
 func (l *Loop) Adopt(fd, mode int) (Opened, error) {
+	l.enter()
+	defer l.leave()
 	dup, err := own(fd)
 	if err != nil {
 		return Opened{}, err

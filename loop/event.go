@@ -5,16 +5,18 @@ package loop
 type EventKind int32
 
 const (
-	// Accepted: a new connection, on the listener Listener.
+	// Accepted: a new connection, on the listener Listener. Bytes are both its
+	// ends, see nameText.
 	Accepted EventKind = iota + 1
 	// AcceptFailed: Bytes say why; the listener pauses for a while.
 	AcceptFailed
 	// Connected: an outgoing or adopted connection is usable. Flag is set
 	// when that was learnt from data, not from the socket being writable.
 	Connected
-	// Data: bytes for the Lua side, or back with Loop.Refuse.
+	// Data: bytes for the Lua side, or back with Loop.Refuse. Value counts the
+	// commands with new terms that were known by then.
 	Data
-	// Drained: everything written so far has gone to the kernel.
+	// Drained: everything written so far has gone to the kernel, Sent bytes.
 	Drained
 	// ReadTimeout: nothing was received for read_timeout. The deadline is
 	// off until the Lua side sets it again.
@@ -33,7 +35,8 @@ const (
 	// cmdAnswerHello. Bytes are the name of SNI and the protocols of ALPN, each
 	// followed by a zero.
 	Hello
-	// Secured: the handshake is complete.
+	// Secured: the handshake is complete. Bytes are protocol and suite, each
+	// followed by a zero.
 	Secured
 )
 
@@ -47,33 +50,12 @@ type Event struct {
 	FD       int32
 	Handle   Handle
 	Listener Handle
+	Sent     uint64
 	Bytes    []byte // Data: what was received; otherwise a text
 	text     string // becomes Bytes when the batch is complete
 	consumed int    // Data: how much of conn.pending it stands for
+	end      uint64 // Data: the arena's head behind its bytes
 }
 
-// batchEvents is how many descriptors one Step serves.
+// batchEvents is how many descriptors one turn serves.
 const batchEvents = 256
-
-// arena is the memory of one batch's bytes. It is no Go memory, so that C
-// may hold pointers to it.
-type arena struct {
-	memory []byte
-	used   int
-}
-
-// arenaSize bounds what one Step reads, all connections together.
-const arenaSize = 512 << 10
-
-// room returns what is left.
-func (a *arena) room() []byte { return a.memory[a.used:] }
-
-// take returns the first n bytes of room and makes them used.
-func (a *arena) take(n int) []byte {
-	b := a.memory[a.used : a.used+n : a.used+n]
-	a.used += n
-	return b
-}
-
-// copy returns a copy of as much of b as there is room for.
-func (a *arena) copy(b []byte) []byte { return a.take(copy(a.room(), b)) }

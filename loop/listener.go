@@ -31,6 +31,8 @@ func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
+	l.enter() // not before the name is known
+	defer l.leave()
 	for _, ip := range ips {
 		var fd int
 		if fd, err = l.bind(ip, port); err == nil {
@@ -70,6 +72,8 @@ func (l *Loop) bind(ip netip.Addr, port int) (int, error) {
 // Serve accepts connections on fd, a listening socket that stays its
 // owner's: the loop works on a duplicate of it.
 func (l *Loop) Serve(fd, mode int) (Opened, error) {
+	l.enter()
+	defer l.leave()
 	dup, err := own(fd)
 	if err != nil {
 		return Opened{}, err
@@ -91,7 +95,7 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 		return Opened{}, &Error{unix.EMFILE}
 	}
 	if err := s.want(l.poller, readable); err != nil {
-		l.Release(s.handle)
+		l.release(s.handle)
 		return Opened{}, &Error{err}
 	}
 	return Opened{Handle: s.handle, FD: fd}, nil
@@ -130,7 +134,7 @@ func (s *listener) accepted(fd int) {
 		s.failed(err)
 		return
 	}
-	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd)})
+	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(namesOf(fd))})
 }
 
 func (s *listener) failed(err error) {

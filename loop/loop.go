@@ -1,10 +1,10 @@
 package loop
 
 import (
-	"encoding/binary"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,27 +14,34 @@ import (
 
 // A Loop owns descriptors and steps them. New makes one, Close ends it.
 type Loop struct {
-	Timers   *Timers
-	settings Settings
+	// Of the Lua thread.
+	Timers  *Timers
+	batch   []Event        // what the Lua side works on
+	pinned  runtime.Pinner // the texts of the batch
+	self    stepper
+	thread  ioThread
+	signals signals
 
+	started time.Time
+	mail    mailbox
+	asleep  atomic.Bool // the stepper waits in epoll, or is about to
+	wakeMu  sync.Mutex  // guards wake.fd against Close
+
+	gate     gate // guards what follows
+	settings Settings
 	poller   *poller
 	objects  table[object]
 	contexts table[*tls.Context]
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	alarms   heap[*alarm]
-	started  time.Time
 	now      int64 // ns since started, as of the latest event
 	arena    arena
-	pinned   runtime.Pinner // the texts of the batch
-	batch    []Event        // what the Lua side works on
-	coming   []Event        // what it will get next
-	dirty    []*conn        // have output that this step should send
-	resumed  []*conn        // have pending bytes that may be delivered again
-	signals  signals
-	wake     registration // eventfd: something was posted
-	inboxMu  sync.Mutex
-	inbox    []func()
-	wakeSent bool // under inboxMu: the loop knows of the inbox already
+	starved  bool         // something could not be read before the Lua side takes what there is
+	turns    []turn       // used again by mail.takeTurns
+	coming   []Event      // what the Lua side will get next
+	dirty    []*conn      // have output that this turn should send
+	resumed  []*conn      // have pending bytes that may be delivered again
+	wake     registration // eventfd: look into the mailbox
 }
 
 // object is what a handle names: *conn, *listener or *watch.
@@ -70,83 +77,193 @@ func New() (*Loop, error) {
 	return l, nil
 }
 
-// Close closes every descriptor. The Loop must not be used afterwards.
-func (l *Loop) Close() {
+// Close closes every descriptor. The Loop must not be used afterwards. It
+// returns the logs that Step was given and has not returned.
+func (l *Loop) Close() (logs [][]byte) {
 	l.signals.stop()
+	if l.thread.stepper != nil {
+		l.retireThread()
+	}
 	for i := range l.objects.slots {
 		if s := &l.objects.slots[i]; s.used {
 			s.value.close()
 		}
 	}
-	l.inboxMu.Lock() // a late Post finds the eventfd closed
-	l.wakeSent = true
+	l.wakeMu.Lock() // a late Post finds the eventfd closed
 	closeFD(l.wake.fd)
-	l.inboxMu.Unlock()
+	l.wake.fd = -1
+	l.wakeMu.Unlock()
 	l.poller.close()
 	l.pinned.Unpin()
 	_ = unix.Munmap(l.arena.memory) // only fails for a range that is not ours
+	return l.mail.logs()
 }
 
 // Configure replaces the settings. What is already scheduled stays.
-func (l *Loop) Configure(s Settings) { l.settings = s }
+func (l *Loop) Configure(s Settings) {
+	l.enter()
+	defer l.leave()
+	l.settings = s
+	l.thread.mode = s.IOThread
+}
 
 // Len is the number of handles in use.
-func (l *Loop) Len() int { return l.objects.len() }
+func (l *Loop) Len() int {
+	l.enter()
+	defer l.leave()
+	return l.objects.len()
+}
 
 // clock is monotonic time in ns.
 func (l *Loop) clock() int64 { return int64(time.Since(l.started)) }
 
-// Post has f called by the loop's thread in the coming Step, which it ends
-// if it waits. It may be called from any goroutine.
+// Post has f called by the stepper, in the present or the next turn. It may
+// be called from any goroutine.
 func (l *Loop) Post(f func()) {
-	l.inboxMu.Lock()
-	defer l.inboxMu.Unlock()
-	l.inbox = append(l.inbox, f)
-	if !l.wakeSent {
-		l.wakeSent = true
-		// An eventfd takes 8 bytes until it has counted to 2⁶⁴.
-		_, _ = unix.Write(l.wake.fd, binary.NativeEndian.AppendUint64(nil, 1))
-	}
-}
-
-func (l *Loop) receivePosted() {
-	l.inboxMu.Lock()
-	posted := l.inbox
-	l.inbox, l.wakeSent = nil, false
-	l.inboxMu.Unlock()
-	for _, f := range posted {
-		f()
-	}
+	l.mail.post(f)
+	l.wakeStepper()
 }
 
 // Refuse gives event i of the present batch, a Data, back to the loop: the
 // connection was paused meanwhile. It will be delivered again.
 func (l *Loop) Refuse(i int) { l.batch[i].refused = true }
 
-// Step applies the commands in log, sends what they wrote, waits until
-// something happens (for at most maxWait ns; negative: for ever) and returns
-// it. Neither log nor the batch before it is needed afterwards.
-func (l *Loop) Step(log []byte, maxWait int64) ([]Event, error) {
-	l.settleBatch()
-	l.Flush(log)
-	l.deliverPending()
-	n, err := l.poller.wait(l.timeout(maxWait))
-	l.now = l.clock()
+// Step hands the commands in log over, waits until something happens (for at
+// most maxWait ns; negative: for ever) or a timer is due, and returns what
+// happened. The batch before it is not needed afterwards. The log is the
+// loop's from now on; it returns one that is spent, with length 0, or nil.
+func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err error) {
+	l.switchOver()
+	spent = l.mail.leaveTurn(turn{l.batch, log})
+	l.batch = nil
+	if l.thread.stepper == nil {
+		if l.mail.hasEvents() {
+			maxWait = 0 // a thread that was retired has left them
+		}
+		l.turn(&l.self, maxWait)
+	} else {
+		l.wakeStepper()
+		l.awaitEvents(maxWait)
+	}
+	l.batch, err = l.mail.takeEvents()
+	l.showTexts()
+	l.thread.batches++
+	l.thread.events += int64(len(l.batch))
+	return l.batch, spent, err
+}
+
+// awaitEvents waits until the I/O thread has left events.
+func (l *Loop) awaitEvents(maxWait int64) {
+	bell := &l.mail.lua
+	bell.arm()
+	if l.mail.hasEvents() {
+		bell.disarm()
+		return
+	}
+	before := l.clock()
+	if wait := untilTime(before, l.Timers.next(), maxWait); wait != 0 {
+		bell.sleep(wait)
+		l.thread.luaWaited += l.clock() - before
+	}
+	bell.disarm()
+}
+
+// turn is one round of the stepper s: it takes what is in the mailbox, waits
+// in epoll, and leaves what happened. It reports false if s was retired.
+func (l *Loop) turn(s *stepper, maxWait int64) bool {
+	l.gate.enter()
+	defer l.gate.leave()
+	if s.retired {
+		return false
+	}
+	l.takeMail()
+	n, err := l.wait(s, maxWait)
+	if s.retired {
+		return false // what was ready will be so for the successor
+	}
 	for i := range n {
-		h, events := l.poller.handle(i), l.poller.events[i].Events
-		if h == 0 {
-			l.receivePosted()
-		} else if o, ok := l.objects.get(h); ok {
-			o.ready(events)
+		l.serve(&s.ready[i])
+		l.gate.yield()
+		if s.retired {
+			return false
 		}
 	}
 	l.ringAlarms()
-	l.batch, l.coming = l.coming, l.batch
-	l.showTexts()
-	if len(l.batch) > 0 {
-		err = nil // it will come again, when nothing else is to be told
+	l.publish(err)
+	return true
+}
+
+// takeMail does what the Lua side and others have asked for.
+func (l *Loop) takeMail() {
+	l.now = l.clock()
+	var posted []func()
+	l.turns, posted = l.mail.takeTurns(l.turns)
+	for _, t := range l.turns {
+		l.settle(t.settled)
+		l.apply(t.log)
 	}
-	return l.batch, err
+	for _, f := range posted {
+		f()
+	}
+	l.flush()
+	l.mail.giveBack(l.turns)
+	l.deliverPending()
+}
+
+// wait waits in epoll, with the gate open, and returns how many of s.ready
+// are set.
+func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
+	before := l.clock()
+	wait := l.timeout(s, before, maxWait)
+	starved := l.starved && len(l.coming) == 0
+	if starved {
+		l.mail.stepper.arm()
+	} else if wait != 0 {
+		l.asleep.Store(true)
+	}
+	if !l.mail.isEmpty() {
+		wait = 0
+	}
+	l.gate.leave()
+	if !starved {
+		n, err = l.poller.wait(s.ready[:], milliseconds(wait))
+		l.asleep.Store(false)
+	} else if wait != 0 {
+		l.mail.stepper.sleep(wait)
+	}
+	l.mail.stepper.disarm()
+	l.gate.enter()
+	l.now = l.clock()
+	l.thread.ioWaited.Add(l.now - before)
+	l.thread.turns.Add(1)
+	l.thread.ready.Add(int64(n))
+	return n, err
+}
+
+func (l *Loop) serve(ev *unix.EpollEvent) {
+	if h := handleOf(ev); h == 0 {
+		l.receivePosted()
+	} else if o, ok := l.objects.get(h); ok {
+		o.ready(ev.Events)
+	}
+}
+
+// receivePosted spares what was posted a turn of its own.
+func (l *Loop) receivePosted() {
+	for _, f := range l.mail.takePosted() {
+		f()
+	}
+}
+
+// eventLimit is how many events may wait for the Lua side before nothing more
+// is read or accepted.
+const eventLimit = 4096
+
+// publish leaves what happened for the Lua side.
+func (l *Loop) publish(err error) {
+	var waiting int
+	l.coming, waiting = l.mail.leaveEvents(l.coming, err)
+	l.starved = l.starved || waiting > eventLimit
 }
 
 // showTexts puts the texts of the batch where C may read them.
@@ -171,10 +288,17 @@ func (l *Loop) showTexts() {
 }
 
 // Flush applies the commands in log and sends what they wrote, without
-// waiting. What comes of it is told by the next Step.
+// waiting. What comes of it is told by the next Step. The log stays the
+// caller's.
 func (l *Loop) Flush(log []byte) {
-	l.now = l.clock()
+	l.enter()
+	defer l.leave()
+	l.takeMail() // what was left before comes first
 	l.apply(log)
+	l.flush()
+}
+
+func (l *Loop) flush() {
 	for i, c := range l.dirty {
 		c.dirty = false
 		c.flush()
@@ -183,19 +307,25 @@ func (l *Loop) Flush(log []byte) {
 	l.dirty = l.dirty[:0]
 }
 
-// settleBatch learns what the Lua side took of the batch before.
-func (l *Loop) settleBatch() {
-	for i := range l.batch {
-		ev := &l.batch[i]
+// settle learns what the Lua side took of a batch.
+func (l *Loop) settle(batch []Event) {
+	l.starved = false
+	for i := range batch {
+		ev := &batch[i]
+		if ev.Kind != Data && ev.Kind != Ready {
+			continue
+		}
+		o, _ := l.objects.get(ev.Handle)
+		switch o := o.(type) {
+		case *conn:
+			o.settle(ev)
+		case *watch:
+			o.settle()
+		}
 		if ev.Kind == Data {
-			if o, ok := l.objects.get(ev.Handle); ok {
-				o.(*conn).settle(ev)
-			}
+			l.arena.free(ev.end)
 		}
 	}
-	clear(l.batch)
-	l.batch = l.batch[:0]
-	l.arena.used = 0
 }
 
 func (l *Loop) deliverPending() {
@@ -207,25 +337,50 @@ func (l *Loop) deliverPending() {
 	}
 }
 
-// timeout is how long epoll may wait, in ms.
-func (l *Loop) timeout(maxWait int64) int {
-	if len(l.coming) > 0 || len(l.resumed) > 0 {
+// timeout is how long the stepper s may wait, in ns; negative: for ever.
+func (l *Loop) timeout(s *stepper, now, maxWait int64) int64 {
+	if len(l.coming) > 0 || len(l.resumed) > 0 && !l.starved {
 		return 0
 	}
-	until := l.Timers.next()
+	due := int64(never)
+	if s == &l.self {
+		due = l.Timers.next()
+	}
 	if a, ok := l.alarms.top(); ok {
-		until = min(until, a.due)
+		due = min(due, a.due)
 	}
-	if until == never && maxWait < 0 {
-		return -1
+	return untilTime(now, due, maxWait)
+}
+
+// untilTime is how long it is from now to due, at most maxWait; negative if
+// there is no limit.
+func untilTime(now, due, maxWait int64) int64 {
+	if due == never {
+		return maxWait
 	}
-	wait := until - l.clock()
+	wait := max(due-now, 0)
 	if maxWait >= 0 {
 		wait = min(wait, maxWait)
 	}
-	// Rounded up: waking before a timer is due means spinning until it is.
+	return wait
+}
+
+// milliseconds is ns for epoll_wait, rounded up: waking before a timer is due
+// means spinning until it is.
+func milliseconds(ns int64) int {
+	if ns < 0 {
+		return -1
+	}
 	const longest = 1 << 30
-	return int(min(max(wait+999_999, 0)/1_000_000, longest))
+	return int(min(ns/1_000_000+min(ns%1_000_000, 1), longest))
+}
+
+// room returns n bytes of the arena in one piece. Nil if there are none: the
+// Lua side has to take something first.
+func (l *Loop) room(n int) []byte {
+	room := l.arena.room(n)
+	l.starved = l.starved || room == nil
+	return room
 }
 
 func (l *Loop) emit(ev Event) { l.coming = append(l.coming, ev) }
@@ -234,6 +389,12 @@ func (l *Loop) emit(ev Event) { l.coming = append(l.coming, ev) }
 // its handle. Nothing else does: a closed connection keeps its handle until
 // the Lua side has forgotten it.
 func (l *Loop) Release(h Handle) {
+	l.enter()
+	defer l.leave()
+	l.release(h)
+}
+
+func (l *Loop) release(h Handle) {
 	if o, ok := l.objects.get(h); ok {
 		o.close()
 		l.objects.remove(h)
@@ -243,6 +404,8 @@ func (l *Loop) Release(h Handle) {
 // Sent is how many of the bytes written to the connection h the kernel has
 // taken.
 func (l *Loop) Sent(h Handle) uint64 {
+	l.enter()
+	defer l.leave()
 	if c := l.conn(h); c != nil {
 		return c.sent
 	}

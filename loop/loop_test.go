@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"encoding/binary"
+	"flag"
 	"io"
 	"math"
 	"net"
@@ -17,6 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The tests run with each of these, see test/run.
+var ioThreadFlag = flag.String("io-thread", "never", "when there is an I/O thread: never, always, switching")
+
+var ioThreads = map[string]IOThread{"never": IOThreadNever, "always": IOThreadAlways, "switching": IOThreadAuto}
+
 // patience bounds every wait for something that must happen.
 const patience = 10 * time.Second
 
@@ -30,6 +36,15 @@ type testLoop struct {
 	steps  int
 	// refuse says which Data events go back; nil refuses none.
 	refuse func(Event) bool
+	// starting are the connections whose data belongs to TLS already.
+	starting map[Handle]bool
+	// released handles: their last events may be on the way.
+	released map[Handle]bool
+}
+
+func (l *testLoop) Release(h Handle) {
+	l.Loop.Release(h)
+	l.released[h] = true
 }
 
 // newTestLoop returns a Loop that at the end of the test must have left
@@ -41,8 +56,12 @@ func newTestLoop(t testing.TB) *testLoop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tl := &testLoop{Loop: l, t: t}
+	s := DefaultSettings()
+	s.IOThread = ioThreads[*ioThreadFlag]
+	l.Configure(s)
+	tl := &testLoop{Loop: l, t: t, starting: map[Handle]bool{}, released: map[Handle]bool{}}
 	t.Cleanup(func() {
+		tl.holdThread()
 		for i := range l.objects.slots {
 			if s := &l.objects.slots[i]; s.used {
 				l.Release(newHandle(i+1, s.generation))
@@ -124,20 +143,83 @@ func (l *testLoop) put(h Handle, data string) {
 	l.log = append(l.log, record(h, cmdWrite, []byte(data))...)
 }
 
+// holdThread ends the I/O thread until the next step, so that a test may
+// look at what is the stepper's.
+func (l *testLoop) holdThread() {
+	if l.thread.stepper != nil {
+		l.retireThread()
+	}
+}
+
+// inner is the connection h, which nobody steps before the next step.
+func (l *testLoop) inner(h Handle) *conn {
+	l.holdThread()
+	return l.conn(h)
+}
+
+// idle waits until the I/O thread has done what it can.
+func (l *testLoop) idle() {
+	rests := func() bool {
+		return l.mail.isEmpty() && (l.asleep.Load() || l.mail.stepper.asleep.Load() != 0)
+	}
+	for start := time.Now(); l.thread.stepper != nil && !rests(); time.Sleep(20 * time.Microsecond) {
+		if time.Since(start) > patience {
+			l.t.Fatal("the I/O thread does not come to rest")
+		}
+	}
+}
+
+func (l *testLoop) Dial(host string, port int, socketType string, mode int) (Opened, error) {
+	opened, err := l.Loop.Dial(host, port, socketType, mode)
+	l.cmd(opened.Handle, cmdStart)
+	return opened, err
+}
+
+func (l *testLoop) Adopt(fd, mode int) (Opened, error) {
+	opened, err := l.Loop.Adopt(fd, mode)
+	l.cmd(opened.Handle, cmdStart)
+	return opened, err
+}
+
 // step steps once, waiting for at most wait, and keeps what happened.
 func (l *testLoop) step(wait time.Duration) []Event {
 	l.t.Helper()
+	if *ioThreadFlag == "never" {
+		return l.stepOnce(wait)
+	}
+	taken := l.stepOnce(0)
+	if l.idle(); len(taken) == 0 {
+		taken = l.stepOnce(wait)
+		l.idle()
+	}
+	return taken
+}
+
+func (l *testLoop) stepOnce(wait time.Duration) []Event {
+	l.t.Helper()
 	log := l.log
 	l.log = nil
-	batch, err := l.Step(log, int64(wait))
+	if *ioThreadFlag == "switching" {
+		l.thread.mode = [...]IOThread{IOThreadNever, IOThreadAlways}[l.steps%5/3]
+	}
+	batch, spent, err := l.Step(log, int64(wait))
 	if err != nil {
 		l.t.Fatalf("Step: %v", err)
 	}
-	clear(log) // must not be needed any more
+	clear(spent[:cap(spent)]) // must not be needed any more
 	l.steps++
 	var taken []Event
 	for i, ev := range batch {
-		if ev.Kind == Data && l.refuse != nil && l.refuse(ev) {
+		if l.released[ev.Handle] {
+			continue
+		}
+		if ev.Kind == Accepted {
+			l.cmd(ev.Handle, cmdStart)
+		}
+		if ev.Kind == Secured {
+			delete(l.starting, ev.Handle)
+		}
+		if ev.Kind == Data && (l.starting[ev.Handle] || l.refuse != nil && l.refuse(ev)) {
 			l.Refuse(i)
 			continue
 		}
@@ -216,6 +298,7 @@ func (l *testLoop) quiet() {
 
 // advance sets the clock of the loop forward.
 func (l *testLoop) advance(seconds float64) {
+	l.holdThread()
 	l.started = l.started.Add(-time.Duration(seconds * 1e9))
 }
 
@@ -323,7 +406,7 @@ func TestCloseClosesEverything(t *testing.T) {
 	if err := l.HookSignal(int(unix.SIGWINCH)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Step(nil, int64(time.Second)); err != nil {
+	if _, _, err := l.Step(nil, int64(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
@@ -461,8 +544,9 @@ func TestReasonIsToldInAFullBatch(t *testing.T) {
 	refused := must(l.Dial("127.0.0.1", closedPort, "", 0))(t)
 	time.Sleep(10 * time.Millisecond) // for the refusal
 	l.step(0)
-	if l.arena.used < arenaSize-readAnySize {
-		t.Fatalf("the batch has only %d bytes", l.arena.used)
+	l.holdThread()
+	if n := l.arena.head - l.arena.tail; n < arenaSize-readAnySize {
+		t.Fatalf("the batch has only %d bytes", n)
 	}
 	l.awaitClosed(refused.Handle, "connection refused", false)
 }
@@ -508,15 +592,13 @@ func TestPostFromManyGoroutines(t *testing.T) {
 
 func TestPostEndsAWait(t *testing.T) {
 	l := newTestLoop(t)
-	called := false
 	go func() {
 		time.Sleep(10 * time.Millisecond)
-		l.Post(func() { called = true })
+		l.Post(func() { l.emit(Event{Kind: Signal}) })
 	}()
-	for start := time.Now(); !called; {
-		if l.step(patience); time.Since(start) >= patience {
-			t.Fatal("Step slept through a posted function")
-		}
+	start := time.Now()
+	if l.await(Signal, 0); time.Since(start) >= patience {
+		t.Fatal("Step slept through a posted function")
 	}
 }
 
@@ -536,10 +618,14 @@ func TestPostedFunctionMayPost(t *testing.T) {
 func TestFlushKeepsTheBatch(t *testing.T) {
 	l := newTestLoop(t)
 	h, peer := l.accept(0)
+	l.step(0)
 	say(t, peer, "question")
 	var batch []Event
 	for start := time.Now(); len(batch) == 0 && time.Since(start) < patience; {
-		batch = must(l.Step(nil, int64(50*time.Millisecond)))(t)
+		var err error
+		if batch, _, err = l.Step(nil, int64(50*time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(batch) != 1 || string(batch[0].Bytes) != "question" {
 		t.Fatalf("batch is %v", batch)
@@ -573,6 +659,7 @@ func TestAlarmsRingAtTheirTimeOrLater(t *testing.T) {
 	ring := func(name string) *alarm { return &alarm{owner: ringFunc(func() { rings = append(rings, name) })} }
 	a, b := ring("a"), ring("b")
 	now := l.clock()
+	l.holdThread()
 	l.arm(a, now+10*second)
 	l.arm(b, now+20*second)
 	l.arm(b, now+5*second)  // earlier: moves
@@ -593,17 +680,19 @@ func (f ringFunc) ring() { f() }
 
 func TestTimeoutIsRoundedUp(t *testing.T) {
 	l := newTestLoop(t)
-	l.started = time.Now() // clock near 0
 	for _, c := range []struct {
 		wait int64
 		want int
-	}{{-1, -1}, {0, 0}, {1, 1}, {999_999, 1}, {1_000_000, 1}, {1_000_001, 2}, {math.MaxInt64 / 2, 1 << 30}} {
-		if got := l.timeout(c.wait); got != c.want {
-			t.Errorf("timeout(%d) = %d ms, want %d", c.wait, got, c.want)
+	}{{-1, -1}, {0, 0}, {1, 1}, {999_999, 1}, {1_000_000, 1}, {1_000_001, 2}, {math.MaxInt64, 1 << 30}} {
+		if got := milliseconds(c.wait); got != c.want {
+			t.Errorf("milliseconds(%d) = %d, want %d", c.wait, got, c.want)
 		}
 	}
 	l.Timers.Add(-1)
-	if got := l.timeout(-1); got != 0 {
-		t.Errorf("timeout with an expired timer = %d ms, want 0", got)
+	if got := l.timeout(&l.self, l.clock(), -1); got != 0 {
+		t.Errorf("timeout with an expired timer = %d, want 0", got)
+	}
+	if got := l.timeout(&stepper{}, l.clock(), -1); got != -1 {
+		t.Errorf("timeout of the I/O thread with an expired timer = %d: timers are the Lua thread's", got)
 	}
 }

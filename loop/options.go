@@ -54,7 +54,9 @@ var options = map[string]struct{ level, option int }{
 // SetOption sets a socket option of h by LuaSocket's name for it. A boolean
 // is 0 or 1; "linger" takes seconds, negative for off.
 func (l *Loop) SetOption(h Handle, name string, value int) error {
-	fd := l.FD(h)
+	l.enter()
+	defer l.leave()
+	fd := l.fd(h)
 	if fd < 0 {
 		return errNotAlive
 	}
@@ -78,6 +80,12 @@ func (l *Loop) SetOption(h Handle, name string, value int) error {
 
 // FD is the descriptor of the connection or listener h, or -1.
 func (l *Loop) FD(h Handle) int {
+	l.enter()
+	defer l.leave()
+	return l.fd(h)
+}
+
+func (l *Loop) fd(h Handle) int {
 	o, _ := l.objects.get(h)
 	switch o := o.(type) {
 	case *conn:

@@ -30,8 +30,7 @@ const (
 
 // poller is one epoll instance; its events carry handles, not descriptors.
 type poller struct {
-	fd     int
-	events [batchEvents]unix.EpollEvent
+	fd int
 	// holders has the handle that each descriptor was registered for last. A
 	// watched descriptor may be closed by its owner, and its number used again.
 	holders []Handle
@@ -66,17 +65,16 @@ func (p *poller) control(op, fd int, h Handle, interest uint32) error {
 }
 
 // wait blocks for at most ms milliseconds (-1: for ever) and returns how
-// many of p.events are set. A signal ends it early, with none.
-func (p *poller) wait(ms int) (int, error) {
-	n, err := unix.EpollWait(p.fd, p.events[:], ms)
+// many of events are set. A signal ends it early, with none.
+func (p *poller) wait(events []unix.EpollEvent, ms int) (int, error) {
+	n, err := unix.EpollWait(p.fd, events, ms)
 	if err == unix.EINTR {
 		return 0, nil
 	}
 	return n, os.NewSyscallError("epoll_wait", err)
 }
 
-func (p *poller) handle(i int) Handle {
-	ev := &p.events[i]
+func handleOf(ev *unix.EpollEvent) Handle {
 	return Handle(uint64(uint32(ev.Pad))<<32 | uint64(uint32(ev.Fd)))
 }
 

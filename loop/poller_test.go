@@ -15,9 +15,10 @@ func TestPollerCarriesHandles(t *testing.T) {
 			t.Fatal(err)
 		}
 		poke(t, w)
-		n, err := p.wait(int(patience.Milliseconds()))
-		if err != nil || n != 1 || p.handle(0) != h || p.events[0].Events != readable {
-			t.Errorf("waited for handle %#x: %d events, %v, %#x", uint64(h), n, err, uint64(p.handle(0)))
+		events := make([]unix.EpollEvent, 2)
+		n, err := p.wait(events, int(patience.Milliseconds()))
+		if err != nil || n != 1 || handleOf(&events[0]) != h || events[0].Events != readable {
+			t.Errorf("waited for handle %#x: %d events, %v, %#x", uint64(h), n, err, uint64(handleOf(&events[0])))
 		}
 		p.close()
 	}
@@ -30,7 +31,7 @@ func TestRegistration(t *testing.T) {
 	reg := registration{fd: r, handle: 1}
 	ready := func() int {
 		t.Helper()
-		return must(p.wait(0))(t)
+		return must(p.wait(make([]unix.EpollEvent, 2), 0))(t)
 	}
 	reg.leave(p) // not there: nothing
 	for range 2 {

@@ -57,14 +57,24 @@ func readSecureCommand(payload []byte) (cmd secureCommand) {
 
 // AddContext makes a TLS context known to commands, until RemoveContext.
 // Connections that use it keep it.
-func (l *Loop) AddContext(c *tls.Context) Handle { return l.contexts.insert(c) }
+func (l *Loop) AddContext(c *tls.Context) Handle {
+	l.enter()
+	defer l.leave()
+	return l.contexts.insert(c)
+}
 
 // RemoveContext forgets a context.
-func (l *Loop) RemoveContext(h Handle) { l.contexts.remove(h) }
+func (l *Loop) RemoveContext(h Handle) {
+	l.enter()
+	defer l.leave()
+	l.contexts.remove(h)
+}
 
 // AddTLSA gives the connection h, before its TLS starts, a TLSA record for
 // the base domain name.
 func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
+	l.enter()
+	defer l.leave()
 	if c := l.conn(h); c != nil {
 		if c.dane == nil {
 			c.dane = &tls.DANE{Name: name}
@@ -76,6 +86,8 @@ func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
 // Session is the TLS session of the connection h: nil before the handshake
 // is complete. It stays after the connection has ended, until its release.
 func (l *Loop) Session(h Handle) *tls.Session {
+	l.enter()
+	defer l.leave()
 	if c := l.conn(h); c != nil && c.security == secured {
 		return c.session
 	}
@@ -163,7 +175,8 @@ func (c *conn) handshakeDone() {
 	c.session.Trim(0)
 	c.writeDeadline = 0
 	c.setReadDeadline(c.loop.settings.ReadTimeout)
-	c.loop.emit(Event{Kind: Secured, Handle: c.handle})
+	info := tls.InfoOf(c.session.ConnectionState())
+	c.loop.emit(Event{Kind: Secured, Handle: c.handle, text: info.Protocol + "\x00" + info.Cipher + "\x00"})
 	if !c.announced && !c.finishing {
 		c.opened(false)
 	}
@@ -237,13 +250,13 @@ func (c *conn) readRaw() {
 // readSecured delivers what one record holds.
 func (c *conn) readSecured() {
 	size := c.readSize()
-	room := c.loop.arena.room()
+	room := c.loop.room(size)
 	c.more = true
-	if len(room) < size {
+	if room == nil {
 		c.update()
 		return
 	}
-	n, err := c.session.Read(room[:size])
+	n, err := c.session.Read(room)
 	c.takeCiphertext() // an answer to a key update
 	switch {
 	case n > 0:

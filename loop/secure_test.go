@@ -35,6 +35,7 @@ func securePayload(context Handle, flags uint32, text string) []byte {
 }
 
 func (l *testLoop) startTLS(h, context Handle, flags uint32, text string) {
+	l.starting[h] = true
 	l.log = append(l.log, record(h, cmdStartTLS, securePayload(context, flags, text))...)
 }
 
@@ -254,7 +255,7 @@ func TestPeerIsCutOff(t *testing.T) {
 	l.startTLS(server, l.context("server"), 0, "")
 	l.await(Secured, client)
 	l.await(Secured, server)
-	l.conn(client).security = plain // so that Release says no goodbye
+	l.inner(client).security = plain // so that Release says no goodbye
 	l.Release(client)
 	l.awaitClosed(server, "unexpected eof while reading", false)
 }

@@ -16,6 +16,7 @@ type Settings struct {
 	KeepaliveIdle       int // seconds; 0 leaves the system's
 	FastOpen            int
 	DeferAccept         int
+	IOThread            IOThread
 }
 
 // DefaultSettings are what an empty network_settings means.

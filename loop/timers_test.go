@@ -261,11 +261,11 @@ func TestStepWakesForTimers(t *testing.T) {
 	l := newTestLoop(t)
 	start := time.Now()
 	id := l.Timers.Add(0.02)
-	if _, err := l.Step(nil, -1); err != nil {
+	if _, _, err := l.Step(nil, -1); err != nil {
 		t.Fatal(err)
 	}
 	for time.Since(start) < 20*time.Millisecond { // a signal may end a wait early
-		if _, err := l.Step(nil, -1); err != nil {
+		if _, _, err := l.Step(nil, -1); err != nil {
 			t.Fatal(err)
 		}
 	}

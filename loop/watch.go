@@ -10,12 +10,17 @@ import (
 type watch struct {
 	registration
 	loop *Loop
+	// inFlight: the Lua side has not come to the last Ready yet.
+	inFlight bool
+	flags    uint32
 }
 
 // Watch starts watching fd for what flags say: bit 0 readable, bit 1
 // writable. The descriptor is never read, written or closed. The handle is
 // valid even with an error, which means that fd cannot be polled.
 func (l *Loop) Watch(fd int, flags uint32) (Opened, error) {
+	l.enter()
+	defer l.leave()
 	w := &watch{loop: l}
 	w.fd = fd
 	if w.handle = l.objects.insert(w); w.handle == 0 {
@@ -25,6 +30,7 @@ func (l *Loop) Watch(fd int, flags uint32) (Opened, error) {
 }
 
 func (w *watch) setFlags(flags uint32) error {
+	w.flags = flags
 	var interest uint32
 	if flags&1 != 0 {
 		interest |= readable
@@ -59,6 +65,10 @@ func (w *watch) isOurs() bool {
 }
 
 func (w *watch) ready(events uint32) {
+	if w.inFlight {
+		w.leave(w.loop.poller) // it would be told again and again
+		return
+	}
 	var value int32
 	if w.interest&readable != 0 && events&(readable|broken) != 0 {
 		value |= 1
@@ -66,7 +76,16 @@ func (w *watch) ready(events uint32) {
 	if w.interest&writable != 0 && events&(writable|broken) != 0 {
 		value |= 2
 	}
+	w.inFlight = true
 	w.loop.emit(Event{Kind: Ready, Handle: w.handle, Value: value})
+}
+
+// settle is called when the Lua side has come to a Ready.
+func (w *watch) settle() {
+	w.inFlight = false
+	if !w.added {
+		_ = w.setFlags(w.flags) // a closed descriptor is its owner's affair
+	}
 }
 
 func (w *watch) close() { w.leave(w.loop.poller) }

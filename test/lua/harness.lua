@@ -48,6 +48,23 @@ end);
 harness.module_name = prefix .. "net.server_" .. harness.backend_name;
 local backend = require(harness.module_name);
 harness.backend = backend;
+
+-- IO_THREAD=true: the specs run with the I/O thread, which otherwise only load brings.
+if os.getenv("IO_THREAD") then
+	local set_config = backend.set_config;
+	function backend.set_config(settings)
+		if type(settings) ~= "table" then
+			return set_config(settings);
+		end
+		local copy = { io_thread = os.getenv("IO_THREAD") == "true" };
+		for key, value in next, settings do
+			copy[key] = value;
+		end
+		return set_config(copy);
+	end
+	backend.set_config({});
+end
+
 harness.now = socket.gettime;
 
 -- The value (or the result of the function) that this backend is held to.

@@ -85,7 +85,11 @@ describe("timer", function ()
 			table.insert(order, "outer ends");
 		end);
 		h.run_until(function () return #order >= 4; end, "both timers and the data");
-		assert.equal("outer, outer ends, data, inner", table.concat(order, ", "));
+		if os.getenv("IO_THREAD") then -- it may read the data later than Lua comes to the timer
+			assert.same({ "outer", "outer ends" }, { order[1], order[2] });
+		else
+			assert.equal("outer, outer ends, data, inner", table.concat(order, ", "));
+		end
 	end);
 
 	it("that returns 0 lets I/O in between", function ()

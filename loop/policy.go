@@ -1,0 +1,42 @@
+package loop
+
+// Who steps the sockets. While little happens the Lua thread does it itself:
+// nothing has to be handed over, which is the shortest way for one message.
+// Under load a thread of its own does, so that the Lua thread neither waits
+// for a system call nor encrypts.
+
+// IOThread says when there is an I/O thread.
+type IOThread int
+
+const (
+	IOThreadAuto IOThread = iota // under load
+	IOThreadAlways
+	IOThreadNever
+)
+
+// policyWindow is over how long load is measured, in ns.
+const policyWindow = 5_000_000
+
+// load is what happened in a window of time. Times are in ns.
+type load struct {
+	window    int64
+	luaWaited int64 // the Lua thread slept or waited in epoll
+	ioWaited  int64 // the stepper waited in epoll
+	turns     int64 // of the stepper
+	ready     int64 // descriptors that these turns served
+	batches   int64 // that the Lua thread took
+	events    int64 // in these batches
+}
+
+// wantsThread decides, from the load while the Lua thread was the stepper,
+// whether another thread should be. The Lua thread must be short of time, and a
+// turn must be worth the waking of a thread.
+func (w load) wantsThread() bool {
+	return w.window-w.ioWaited > w.window*7/10 && w.ready > 0 && w.ready >= 8*w.turns
+}
+
+// releasesThread decides the opposite, from the load with an I/O thread.
+func (w load) releasesThread() bool {
+	busy := 2*w.window - w.luaWaited - w.ioWaited
+	return busy < w.window*35/100 || w.events < 4*w.batches
+}

@@ -1,0 +1,181 @@
+package loop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// gate guards the state of the I/O side. Its stepper holds it except while
+// it waits in epoll; the Lua thread enters for what it asks at once.
+type gate struct {
+	mu      sync.Mutex
+	waiting atomic.Int32
+}
+
+func (g *gate) enter() {
+	g.waiting.Add(1)
+	g.mu.Lock()
+	g.waiting.Add(-1)
+}
+
+func (g *gate) leave() { g.mu.Unlock() }
+
+// yield lets in whoever waits.
+func (g *gate) yield() {
+	if g.waiting.Load() == 0 {
+		return
+	}
+	g.mu.Unlock()
+	for g.waiting.Load() != 0 {
+		runtime.Gosched()
+	}
+	g.mu.Lock()
+}
+
+// stepper is a thread that steps the sockets: the Lua thread, or the I/O
+// thread.
+type stepper struct {
+	ready   [batchEvents]unix.EpollEvent
+	retired bool // under the gate
+}
+
+// ioThread is the I/O thread, and how much time it and the Lua thread had to
+// spare. All but the counters is the Lua thread's.
+type ioThread struct {
+	stepper *stepper // nil: there is none
+	running sync.WaitGroup
+	mode    IOThread
+
+	began     int64 // the window of time that is being measured
+	seen      load  // the counters at its beginning
+	luaWaited int64
+	batches   int64
+	events    int64
+	// Written by the stepper.
+	ioWaited, turns, ready atomic.Int64
+}
+
+// switchOver starts or ends the I/O thread as the load asks for it.
+func (l *Loop) switchOver() {
+	t := &l.thread
+	want := t.stepper != nil
+	if now := l.clock(); now-t.began >= policyWindow {
+		w := t.loadSince(now)
+		if want {
+			want = !w.releasesThread()
+		} else {
+			want = w.wantsThread()
+		}
+	}
+	switch t.mode {
+	case IOThreadAlways:
+		want = true
+	case IOThreadNever:
+		want = false
+	}
+	if want && t.stepper == nil {
+		l.startThread()
+	} else if !want && t.stepper != nil {
+		l.retireThread()
+	}
+}
+
+// loadSince ends the window of time that is being measured.
+func (t *ioThread) loadSince(now int64) load {
+	total := load{
+		luaWaited: t.luaWaited,
+		ioWaited:  t.ioWaited.Load(),
+		turns:     t.turns.Load(),
+		ready:     t.ready.Load(),
+		batches:   t.batches,
+		events:    t.events,
+	}
+	was := t.seen
+	w := load{
+		window:    now - t.began,
+		luaWaited: total.luaWaited - was.luaWaited,
+		ioWaited:  total.ioWaited - was.ioWaited,
+		turns:     total.turns - was.turns,
+		ready:     total.ready - was.ready,
+		batches:   total.batches - was.batches,
+		events:    total.events - was.events,
+	}
+	t.began, t.seen = now, total
+	return w
+}
+
+func (l *Loop) startThread() {
+	s := &stepper{}
+	l.thread.stepper = s
+	l.thread.running.Add(1)
+	go func() {
+		defer l.thread.running.Done()
+		for l.threadTurn(s) {
+		}
+	}()
+}
+
+// threadTurn is a turn of the I/O thread; a panic ends that turn only. It
+// reports false when the thread has been retired.
+func (l *Loop) threadTurn(s *stepper) (more bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.mail.leaveEvents(nil, fmt.Errorf("internal error: %v", r))
+			time.Sleep(100 * time.Millisecond) // it may not pass at once
+			more = true
+		}
+	}()
+	return l.turn(s, -1)
+}
+
+// retireThread makes the Lua thread the stepper. It waits until the I/O
+// thread has ended: of two that wait in epoll only one would be woken.
+func (l *Loop) retireThread() {
+	l.gate.enter()
+	l.thread.stepper.retired = true
+	l.gate.leave()
+	l.thread.stepper = nil
+	l.knock()
+	l.mail.stepper.ring()
+	l.thread.running.Wait()
+}
+
+// wakeStepper has the stepper look into the mailbox, if it waits.
+func (l *Loop) wakeStepper() {
+	if l.asleep.CompareAndSwap(true, false) {
+		l.knock()
+	}
+	l.mail.stepper.ring()
+}
+
+// knock ends a wait in epoll.
+func (l *Loop) knock() {
+	// An eventfd takes 8 bytes until it has counted to 2⁶⁴.
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	l.wakeMu.Lock()
+	defer l.wakeMu.Unlock()
+	if l.wake.fd >= 0 {
+		_, _ = unix.Write(l.wake.fd, one[:])
+	}
+}
+
+// enter is called by the Lua thread before it touches the state of the I/O
+// side, and leave afterwards.
+func (l *Loop) enter() { l.gate.enter() }
+
+func (l *Loop) leave() {
+	if l.thread.stepper == nil {
+		l.gate.leave()
+		return
+	}
+	l.publish(nil)
+	l.gate.leave()
+	l.wakeStepper() // an alarm may be due earlier than what it waits for
+}
