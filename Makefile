@@ -54,6 +54,14 @@ test: ## install what is missing, run every check and test
 fuzz: need-go ## run each fuzz target for a minute
 	@GO='$(GO)' test/fuzz
 
+# A module in another folder is measured as it is.
+bench_so = $(if $(filter build,$(BUILD)),$(SO))
+
+.PHONY: bench
+bench: need-go $(bench_so) ## compare the backends: all cases, BENCH=name only one, BENCH=list names them
+	@scripts/install-deps bench
+	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run
+
 .PHONY: so
 so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.so
 	@mkdir -p $(BUILD)/net

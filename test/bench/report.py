@@ -1,0 +1,51 @@
+"""What was measured, in Markdown."""
+
+import statistics
+
+
+def ratio_text(ratio):
+    return f"{ratio:.2f}" if ratio > 0.5 else f"1/{1 / ratio:.1f}"
+
+
+class Row:
+    """One metric of one case: the medians of each backend."""
+
+    def __init__(self, case, metric, values):
+        self.case, self.metric = case, metric
+        self.medians = {backend: statistics.median(each[metric.key] for each in rounds)
+                        for backend, rounds in values.items() if rounds}
+
+    def ratio(self):
+        """go's to epoll's; None where one of them is missing."""
+        go, epoll = self.medians.get("go"), self.medians.get("epoll")
+        return go / epoll if go is not None and epoll else None
+
+    def met(self):
+        """None if there is no target, or nothing to hold against it."""
+        target = self.metric.target
+        value = target and (self.ratio() if target.of == "ratio" else self.medians.get("go"))
+        return None if value is None else target.met(value)
+
+    def cells(self, backends):
+        ratio, target = self.ratio(), self.metric.target
+        verdict = {None: "", True: "yes", False: "**no**"}[self.met()]
+        return [self.metric.label] + [
+            f"{self.medians[backend]:,.{self.metric.digits}f}" if backend in self.medians else "-" for backend in backends
+        ] + ["-" if ratio is None else ratio_text(ratio), target.text if target else "", verdict]
+
+
+def line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def header(backends):
+    names = ["case", "metric", *backends, "go/epoll", "target", "met"]
+    return [line(names), line(["---"] * len(names))]
+
+
+def rows_of(case, values):
+    return [Row(case, metric, values) for metric in case.metrics]
+
+
+def lines_of(rows, backends):
+    return [line([f"{row.case.title} (`{row.case.name}`)" if i == 0 else "", *row.cells(backends)]) for i, row in enumerate(rows)]
