@@ -6,7 +6,7 @@ import typing
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`of` is what is compared: the "ratio" to epoll, or the "value" itself."""
+    """`of` is what is held against the limit: the "ratio" to epoll, or the "value" itself."""
 
     limit: float
     of: str
@@ -35,20 +35,58 @@ def at_least(limit):
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    key: str  # in what `measure` returns
+    key: str  # in what the case measures
     label: str
     more_is_better: bool = False
     target: typing.Optional[Target] = None
     digits: int = 1
+    against: typing.Optional[str] = None  # epoll's value that go's is compared with, if not the same one
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
+    """Those that inherit say what one turn of a backend is."""
+
     name: str
     title: str
     metrics: tuple
-    measure: typing.Callable  # (load, server or backend) -> {key: value}
-    key: str = "ec"  # of the server's certificate
-    serves: bool = True  # there is a server, or else `measure` gets the name of the backend
-    fresh: bool = False  # a new server each round
+    measure: typing.Callable
     rounds: int = 1000  # at most
+    key: str = "ec"  # of the server's certificate
+
+    def turn(self, bench, backend):
+        raise NotImplementedError
+
+
+class ProgramCase(Case):
+    """A program that is told the backend and measures itself; measure(backend) -> {key: value}"""
+
+    def turn(self, bench, backend):
+        return self.measure(backend)
+
+
+class EchoCase(Case):
+    """One echo server for all rounds; measure(load, server) -> {key: value}"""
+
+    def turn(self, bench, backend):
+        return self.measure(bench.load, bench.echo_server(backend, self.key))
+
+
+class FreshEchoCase(Case):
+    """A new echo server for each round, where what it did before would show."""
+
+    def turn(self, bench, backend):
+        try:
+            return self.measure(bench.load, bench.echo_server(backend, self.key))
+        finally:
+            bench.stop_servers()
+
+
+@dataclasses.dataclass(frozen=True)
+class ProsodyCase(Case):
+    """measure(load, prosodys) -> {key: value}; prosodys.one() starts a new Prosody."""
+
+    gc: str = "incremental"
+
+    def turn(self, bench, backend):
+        return self.measure(bench.load, bench.prosodys(backend, self.key, self.gc))

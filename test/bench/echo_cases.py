@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from case import Case, Metric, at_least, at_most, ratio_at_least, ratio_at_most
+from case import EchoCase, FreshEchoCase, Metric, ProgramCase, at_least, at_most, ratio_at_least, ratio_at_most
 from process import run_lua
 
 IDLE = 10_000
@@ -77,11 +77,11 @@ def idle(load, server):
     return {"alone": alone["rate"], "rate": among["rate"], "kept": among["rate"] / alone["rate"], "lua": among["lua"]}
 
 
-def timers(_, backend):
+def timers(backend):
     return {"cpu": run_lua("timers.lua", backend, TIMERS) * 1e3}
 
 
-def require(_, backend):
+def require(backend):
     return {"ms": statistics.median(run_lua("require.lua", backend) for _ in range(5))}
 
 
@@ -119,7 +119,7 @@ def per_handshake(lua_limit=None, process_limit=None, rate_limit=None):
 
 
 def few_connections(count):
-    return Case(f"echo-{count}", f"echo of 128 bytes, {count} connections", (
+    return EchoCase(f"echo-{count}", f"echo of 128 bytes, {count} connections", (
         Metric("rate", "messages a second", True, ratio_at_least(1.05), 0),
         Metric("lua", "Lua thread, µs a message"),
         Metric("process", "process, µs a message"),
@@ -131,31 +131,31 @@ def per_connection(limit):
 
 
 CASES = [
-    Case("echo", "echo of 128 bytes, 64 connections", per_message(6, 1.6), echo(64)),
-    Case("echo-tls", "the same, TLS 1.3", per_message(8, 1.6), echo(64, 13)),
-    Case("rtt", "echo of 128 bytes, 1 connection", round_trip(1.0), echo(1)),
-    Case("rtt-tls", "the same, TLS 1.3", round_trip(), echo(1, 13)),
+    EchoCase("echo", "echo of 128 bytes, 64 connections", per_message(6, 1.6), echo(64)),
+    EchoCase("echo-tls", "echo of 128 bytes, 64 connections, TLS 1.3", per_message(8, 1.6), echo(64, 13)),
+    EchoCase("rtt", "echo of 128 bytes, 1 connection", round_trip(1.0), echo(1)),
+    EchoCase("rtt-tls", "echo of 128 bytes, 1 connection, TLS 1.3", round_trip(), echo(1, 13)),
     *map(few_connections, (4, 8, 16, 32)),
-    Case("bulk", "echo of as much as goes, 1 connection", per_mib(1.5), bulk()),
-    Case("bulk-tls", "the same, TLS 1.3", per_mib(1.3), bulk(13)),
-    Case("handshake-ecdsa", "full TLS 1.3 handshakes, ECDSA P-256, 128 clients", per_handshake(10, 1.0, 1.3), handshakes(13)),
-    Case("handshake-rsa", "full TLS 1.3 handshakes, RSA-2048, 128 clients", per_handshake(15, 1.0, 1.2), handshakes(13), "rsa"),
-    Case("handshake-rsa-tls12", "the same, TLS 1.2", per_handshake(), handshakes(12), "rsa"),
-    Case("ping", f"plain ping while {PING_CLIENTS} clients make RSA handshakes", (
+    EchoCase("bulk", "bulk echo, 1 connection", per_mib(1.5), bulk()),
+    EchoCase("bulk-tls", "bulk echo, 1 connection, TLS 1.3", per_mib(1.3), bulk(13)),
+    EchoCase("handshake-ecdsa", "full handshakes, ECDSA P-256, TLS 1.3, 128 clients", per_handshake(10, 1.0, 1.3), handshakes(13)),
+    EchoCase("handshake-rsa", "full handshakes, RSA-2048, TLS 1.3, 128 clients", per_handshake(15, 1.0, 1.2), handshakes(13), key="rsa"),
+    EchoCase("handshake-rsa-tls12", "full handshakes, RSA-2048, TLS 1.2, 128 clients", per_handshake(), handshakes(12), key="rsa"),
+    EchoCase("ping", f"plain ping while {PING_CLIENTS} clients make RSA handshakes", (
         Metric("p99_us", "p99 of the round trip, µs", target=ratio_at_most(1 / 3, "1/3"), digits=0),
         Metric("p50_us", "median, µs", digits=0),
         Metric("handshakes", "handshakes a second", True, digits=0),
-    ), ping, "rsa"),
-    Case("memory", f"{HELD} idle connections", per_connection(4), memory(), fresh=True, rounds=2),
-    Case("memory-tls", "the same, TLS 1.3", per_connection(10), memory(13), fresh=True, rounds=2),
-    Case("memory-tls-received", "the same, after each once echoed 1 MiB", per_connection(12), memory(13, 2**20), fresh=True, rounds=2),
-    Case("idle", f"echo, 64 connections, with {IDLE} idle ones open", (
+    ), ping, key="rsa"),
+    FreshEchoCase("memory", f"{HELD:,} idle connections", per_connection(4), memory(), rounds=2),
+    FreshEchoCase("memory-tls", f"{HELD:,} idle connections, TLS 1.3", per_connection(10), memory(13), rounds=2),
+    FreshEchoCase("memory-tls-received", f"{HELD:,} idle TLS connections after each echoed 1 MiB", per_connection(12), memory(13, 2**20), rounds=2),
+    FreshEchoCase("idle", f"echo, 64 connections, with {IDLE:,} idle ones open", (
         Metric("kept", "of the rate without them", True, at_least(0.95), 2),
         Metric("rate", "messages a second", True, digits=0),
         Metric("lua", "Lua thread, µs a message"),
-    ), idle, fresh=True, rounds=3),
-    Case("timers", f"{TIMERS} timers added, half cancelled, the rest run", (
+    ), idle, rounds=3),
+    ProgramCase("timers", f"{TIMERS:,} timers added, half cancelled, the rest run", (
         Metric("cpu", "CPU, ms", target=ratio_at_most(1 / 2, "1/2"), digits=0),
-    ), timers, serves=False),
-    Case("require", "require of the module", (Metric("ms", "ms", target=at_most(60, "ms")),), require, serves=False),
+    ), timers),
+    ProgramCase("require", "require of the module", (Metric("ms", "ms", target=at_most(60, "ms")),), require),
 ]

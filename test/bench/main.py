@@ -6,16 +6,22 @@ import resource
 import shutil
 import sys
 import tempfile
-import time
 
+import chart
+import echo_cases
 import machine
+import prosody_cases
 import report
 from process import HERE, NAME, EchoServer, Failed, Load
+from prosody import Prosodys
 
 import authority  # beside process's server
-import echo_cases
 
 RESULTS = HERE.parent.parent / "build" / "bench"
+SUITES = {
+    "benchmark": ("A bare Lua server", echo_cases.CASES, "epoll event go"),
+    "prosody": ("A whole Prosody", prosody_cases.CASES, "epoll go"),
+}
 
 
 def progress(text):
@@ -27,9 +33,11 @@ class Bench:
     def __init__(self, folder, backends, rounds, load):
         self.folder, self.backends, self.rounds, self.load = folder, backends, rounds, load
         self.pems = {}
+        self.servers = {}  # the echo servers of this case
         self.failures = []
 
     def pem(self, key):
+        """A file with a key of that kind and its certificate."""
         if key not in self.pems:
             folder = self.folder / key
             folder.mkdir()
@@ -37,48 +45,38 @@ class Bench:
             self.pems[key] = folder / f"{NAME}.pem"
         return self.pems[key]
 
-    def start(self, case, backend):
-        server = EchoServer(backend, self.folder, self.pem(case.key))
-        try:
-            server.wait()
-        except BaseException:
-            server.kill()
-            raise
-        return server
+    def echo_server(self, backend, key):
+        if backend not in self.servers:
+            self.servers[backend] = EchoServer(backend, self.folder, self.pem(key))
+            self.servers[backend].wait()
+        return self.servers[backend]
+
+    def stop_servers(self):
+        while self.servers:
+            self.servers.popitem()[1].kill()
+
+    def prosodys(self, backend, key, gc):
+        return Prosodys(backend, self.folder, self.pem(key), gc)
 
     def measure(self, case):
         """backend -> what each round gave; nothing for one that cannot."""
         values = {backend: [] for backend in self.backends}
-        servers, failed = {}, set()
+        failed = set()
         rounds = min(self.rounds, case.rounds)
         try:
             for number in range(rounds):
-                for backend in self.backends:
-                    if backend in failed:
-                        continue
+                for backend in [name for name in self.backends if name not in failed]:
                     progress(f"{case.name}: round {number + 1} of {rounds}, {backend}")
                     try:
-                        values[backend].append(self.turn(case, backend, servers))
+                        values[backend].append(case.turn(self, backend))
                     except Failed as error:
                         failed.add(backend)
                         values[backend].clear()
                         self.failures.append(f"{case.name}, {backend}: {error}")
         finally:
-            for server in servers.values():
-                server.kill()
+            self.stop_servers()
             progress("")
         return values
-
-    def turn(self, case, backend, servers):
-        if not case.serves:
-            return case.measure(self.load, backend)
-        if backend not in servers:
-            servers[backend] = self.start(case, backend)
-        try:
-            return case.measure(self.load, servers[backend])
-        finally:
-            if case.fresh:
-                servers.pop(backend).kill()
 
 
 def chosen(cases):
@@ -93,39 +91,51 @@ def chosen(cases):
 
 
 def run(cases, bench, title):
-    lines = [f"{title}, the medians of {bench.rounds} rounds of {bench.load.seconds:g} s.", "", machine.describe() + ".", ""]
-    lines += report.header(bench.backends)
-    print("\n".join(lines), flush=True)
+    """Prints the table line by line as it comes to be; returns it, and its rows."""
+    lines = []
+
+    def say(*new):
+        lines.extend(new)
+        print("\n".join(new), flush=True)
+
+    say(f"{title}, the medians of {bench.rounds} rounds of {bench.load.seconds:g} s. {machine.describe()}.", "")
+    say(*report.header(bench.backends))
     rows = []
     for case in cases:
         new = report.rows_of(case, bench.measure(case))
         rows += new
-        new = report.lines_of(new, bench.backends)
-        lines += new
-        print("\n".join(new), flush=True)
-    lines += [""] + [f"- {failure}" for failure in bench.failures]
-    print("\n".join(lines[-len(bench.failures) - 1:]))
-    print(f"load average {os.getloadavg()[0]:.1f} at the end, of which the measurement itself is about 2", file=sys.stderr)
-    return rows, lines
+        say(*report.lines_of(new, bench.backends))
+    if bench.failures:
+        say("", *(f"- {failure}" for failure in bench.failures))
+    return lines, rows
+
+
+def keep(name, lines, rows):
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
+    chart.draw(rows, RESULTS / f"{name}.svg")
+    print(f"kept in {RESULTS / name}.md and .svg; load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
 
 
 def main():
+    name = sys.argv[1] if len(sys.argv) > 1 else "benchmark"
+    if len(sys.argv) > 2 or name not in SUITES:
+        sys.exit("usage: run [prosody]")
+    title, cases, backends = SUITES[name]
+    wanted = chosen(cases)
+    if wanted != cases:
+        name = f"{name}-part"
+    # Every connection is one in the server, and one in the load generator.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    cases = chosen(echo_cases.CASES)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
-    started = time.monotonic()
     try:
         load = Load(folder, float(os.environ.get("DURATION") or 2))
-        backends = (os.environ.get("BACKENDS") or "epoll event go").split()
-        bench = Bench(folder, backends, int(os.environ.get("ROUNDS") or 5), load)
-        rows, lines = run(cases, bench, "A bare Lua server")
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "bench.md").write_text("\n".join(lines) + "\n")
+        backends = (os.environ.get("BACKENDS") or backends).split()
+        keep(name, *run(wanted, Bench(folder, backends, int(os.environ.get("ROUNDS") or 5), load), title))
     except KeyboardInterrupt:
         sys.exit("interrupted")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

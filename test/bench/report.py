@@ -7,17 +7,21 @@ def ratio_text(ratio):
     return f"{ratio:.2f}" if ratio > 0.5 else f"1/{1 / ratio:.1f}"
 
 
+def medians(key, values):
+    return {backend: statistics.median(each[key] for each in rounds) for backend, rounds in values.items() if rounds}
+
+
 class Row:
     """One metric of one case: the medians of each backend."""
 
     def __init__(self, case, metric, values):
         self.case, self.metric = case, metric
-        self.medians = {backend: statistics.median(each[metric.key] for each in rounds)
-                        for backend, rounds in values.items() if rounds}
+        self.medians = medians(metric.key, values)
+        self.reference = medians(metric.against or metric.key, values).get("epoll")
 
     def ratio(self):
         """go's to epoll's; None where one of them is missing."""
-        go, epoll = self.medians.get("go"), self.medians.get("epoll")
+        go, epoll = self.medians.get("go"), self.reference
         return go / epoll if go is not None and epoll else None
 
     def met(self):

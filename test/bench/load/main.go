@@ -3,6 +3,8 @@
 //	load echo      -addr 127.0.0.1:5222 -conns 64 -size 128 [-tls 13] [-idle 10000] [-pause 1ms]
 //	load bulk      -addr 127.0.0.1:5222 [-tls 13]
 //	load handshake -addr 127.0.0.1:5223 -conns 128 [-tls 12]
+//	load login     -addr 127.0.0.1:5222 -conns 32 [-tls 13]
+//	load messages  -addr 127.0.0.1:5222 -conns 64 [-tls 13] [-rate 4000]
 //	load hold      -addr 127.0.0.1:5222 -conns 2000 [-tls 13] [-received 1048576]
 //
 // -time says how long it measures, after -warm, which it does not count; -pid is the server's process,
@@ -31,6 +33,7 @@ type options struct {
 	tls      uint
 	idle     int
 	received int
+	rate     int
 	pause    time.Duration
 	duration time.Duration
 	warm     time.Duration
@@ -42,6 +45,8 @@ var modes = map[string]func(options) (any, error){
 	"bulk":      bulk,
 	"handshake": handshake,
 	"hold":      hold,
+	"login":     login,
+	"messages":  messages,
 }
 
 // Beyond the time that it measures, for connecting and for a server that answers no more.
@@ -51,7 +56,7 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		log.Fatal("the first argument must be a mode: echo, bulk, handshake or hold")
+		log.Fatal("the first argument must be a mode: echo, bulk, handshake, login, messages or hold")
 	}
 	mode := os.Args[1]
 	opts := parse(os.Args[2:])
@@ -80,6 +85,7 @@ func parse(args []string) options {
 	flags.UintVar(&o.tls, "tls", 0, "12 or 13: the newest TLS to offer; 0: none")
 	flags.IntVar(&o.idle, "idle", 0, "idle connections to open beforehand")
 	flags.IntVar(&o.received, "received", 0, "bytes to send and get back on each connection before holding it")
+	flags.IntVar(&o.rate, "rate", 0, "messages a second in all; 0: one after the other")
 	flags.DurationVar(&o.pause, "pause", 0, "how long to wait between an answer and the next message")
 	flags.DurationVar(&o.duration, "time", 2*time.Second, "how long to measure")
 	flags.DurationVar(&o.warm, "warm", 300*time.Millisecond, "how long to run before that")
