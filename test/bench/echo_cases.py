@@ -4,7 +4,7 @@ import statistics
 import time
 
 from case import EchoCase, FreshEchoCase, Metric, ProgramCase, at_least, at_most, ratio_at_least, ratio_at_most
-from process import run_lua
+from process import Failed, run_lua
 
 IDLE = 10_000
 HELD = 2000
@@ -18,10 +18,12 @@ def port_of(server, tls):
 
 
 def rates(result):
-    """What there is for each message or handshake."""
-    count = result["count"] or 1
+    """How many a second there were, of messages, handshakes, MiB, and what each cost in µs."""
+    count = result["count"]
+    if not count:
+        raise Failed(f"not one in {result['seconds']:.1f} s")
     return result | {
-        "rate": result["count"] / result["seconds"],
+        "rate": count / result["seconds"],
         "lua": result["lua_seconds"] / count * 1e6,
         "process": result["process_seconds"] / count * 1e6,
     }
@@ -36,9 +38,7 @@ def echo(conns, tls=0):
 def bulk(tls=0):
     def measure(load, server):
         result = load.run("bulk", port_of(server, tls), pid=server.pid, tls=tls)
-        mib = result["bytes"] / 2**20 or 1
-        return {"rate": mib / result["seconds"], "lua": result["lua_seconds"] / mib * 1e6,
-                "process": result["process_seconds"] / mib * 1e6}
+        return rates(result | {"count": result["bytes"] / 2**20})
     return measure
 
 

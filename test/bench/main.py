@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 
-import chart
 import echo_cases
 import machine
 import prosody_cases
@@ -18,6 +17,7 @@ from prosody import Prosodys
 import authority  # beside process's server
 
 RESULTS = HERE.parent.parent / "build" / "bench"
+MAY_FAIL = {"event"}  # it gets "-" instead
 SUITES = {
     "benchmark": ("A bare Lua server", echo_cases.CASES, "epoll event go"),
     "prosody": ("A whole Prosody", prosody_cases.CASES, "epoll go"),
@@ -35,6 +35,7 @@ class Bench:
         self.pems = {}
         self.servers = {}  # the echo servers of this case
         self.failures = []
+        self.broken = False  # one that must be able to was not
 
     def pem(self, key):
         """A file with a key of that kind and its certificate."""
@@ -71,8 +72,9 @@ class Bench:
                         values[backend].append(case.turn(self, backend))
                     except Failed as error:
                         failed.add(backend)
+                        self.broken |= backend not in MAY_FAIL
                         values[backend].clear()
-                        self.failures.append(f"{case.name}, {backend}: {error}")
+                        self.failures.append(f"{case.name}, {backend}: {'; '.join(str(error).splitlines())}")
         finally:
             self.stop_servers()
             progress("")
@@ -92,7 +94,7 @@ def chosen(cases):
 
 def run(cases, bench, title):
     """Prints the table line by line as it comes to be; returns it, and its rows."""
-    lines = []
+    lines, others = [], machine.Others()
 
     def say(*new):
         lines.extend(new)
@@ -105,37 +107,48 @@ def run(cases, bench, title):
         new = report.rows_of(case, bench.measure(case))
         rows += new
         say(*report.lines_of(new, bench.backends))
-    if bench.failures:
-        say("", *(f"- {failure}" for failure in bench.failures))
+    say("", f"Other processes took {others.share():.0%} of the machine meanwhile.", *(f"- {failure}" for failure in bench.failures))
     return lines, rows
 
 
-def keep(name, lines, rows):
+def keep(name, lines):
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.md").write_text("\n".join(lines) + "\n")
-    chart.draw(rows, RESULTS / f"{name}.svg")
-    print(f"kept in {RESULTS / name}.md and .svg; load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    file = RESULTS / f"{name}.md"
+    file.write_text("\n".join(lines) + "\n")
+    print(f"kept in {file}", file=sys.stderr)
+
+
+def bench(name, wanted, draw):
+    title, _, backends = SUITES[name]
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        load = Load(folder, float(os.environ.get("DURATION") or 2))
+        backends = (os.environ.get("BACKENDS") or backends).split()
+        all_of_it = Bench(folder, backends, int(os.environ.get("ROUNDS") or 5), load)
+        lines, rows = run(wanted, all_of_it, title)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    keep(name if draw else f"{name}-part", lines)
+    if draw:
+        draw(rows, RESULTS / f"{name}.svg")
+    return all_of_it.broken
 
 
 def main():
     name = sys.argv[1] if len(sys.argv) > 1 else "benchmark"
     if len(sys.argv) > 2 or name not in SUITES:
         sys.exit("usage: run [prosody]")
-    title, cases, backends = SUITES[name]
+    cases = SUITES[name][1]
     wanted = chosen(cases)
-    if wanted != cases:
-        name = f"{name}-part"
+    draw = None
+    if wanted == cases:
+        from chart import draw  # a part has no chart, and needs no matplotlib
     # Every connection is one in the server, and one in the load generator.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        load = Load(folder, float(os.environ.get("DURATION") or 2))
-        backends = (os.environ.get("BACKENDS") or backends).split()
-        keep(name, *run(wanted, Bench(folder, backends, int(os.environ.get("ROUNDS") or 5), load), title))
+        sys.exit(bench(name, wanted, draw))
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

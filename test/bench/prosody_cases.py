@@ -82,7 +82,8 @@ def cases_of(gc):
         ProsodyCase(f"login{suffix}", f"STARTTLS logins, 32 at once{note}", login_metrics(), many_logins, gc=gc),
         ProsodyCase(f"login-one{suffix}", f"STARTTLS login, one at a time{note}", one_login_metrics(), one_login, gc=gc),
         ProsodyCase(f"messages{suffix}", f"chat messages over STARTTLS, {CLIENTS} clients{note}", message_metrics(), chat, gc=gc),
-        ProsodyCase(f"half-load{suffix}", f"the same at half of epoll's rate{note}", half_load_metrics(), HalfLoad(), gc=gc),
+        ProsodyCase(f"half-load{suffix}", f"chat messages, {CLIENTS} clients, at half of epoll's rate{note}", half_load_metrics(),
+                    HalfLoad(), gc=gc),
     ]
 
 
