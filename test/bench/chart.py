@@ -10,10 +10,8 @@ COLORS = {"go": "#2a6f97", "event": "#b8c4cc"}
 
 def better(row, backend):
     """How many times better than epoll; None if unknown."""
-    value, epoll = row.medians.get(backend), row.reference
-    if not value or not epoll:
-        return None
-    return value / epoll if row.metric.more_is_better else epoll / value
+    ratio = row.ratios.get(backend)
+    return ratio if not ratio or row.metric.more_is_better else 1 / ratio
 
 
 def wanted(row):

@@ -7,31 +7,31 @@ def ratio_text(ratio):
     return f"{ratio:.2f}" if ratio > 0.5 else f"1/{1 / ratio:.1f}"
 
 
-def medians(key, values):
-    return {backend: statistics.median(each[key] for each in rounds) for backend, rounds in values.items() if rounds}
+def median_of(key, rounds):
+    return statistics.median(each[key] for each in rounds)
 
 
 class Row:
-    """One metric of one case: the medians of each backend."""
+    """One metric of one case: the medians of each backend, and of its ratio to epoll in the same round."""
 
     def __init__(self, case, metric, values):
         self.case, self.metric = case, metric
-        self.medians = medians(metric.key, values)
-        self.reference = medians(metric.against or metric.key, values).get("epoll")
+        self.medians = {backend: median_of(metric.key, rounds) for backend, rounds in values.items() if rounds}
+        self.ratios = {backend: self._ratio(rounds, values["epoll"]) for backend, rounds in values.items()
+                       if rounds and values.get("epoll")}
 
-    def ratio(self):
-        """go's to epoll's; None where one of them is missing."""
-        go, epoll = self.medians.get("go"), self.reference
-        return go / epoll if go is not None and epoll else None
+    def _ratio(self, rounds, epoll):
+        against = self.metric.against or self.metric.key
+        return statistics.median(one[self.metric.key] / other[against] for one, other in zip(rounds, epoll))
 
     def met(self):
         """None if there is no target, or nothing to hold against it."""
         target = self.metric.target
-        value = target and (self.ratio() if target.of == "ratio" else self.medians.get("go"))
+        value = target and (self.ratios if target.of == "ratio" else self.medians).get("go")
         return None if value is None else target.met(value)
 
     def cells(self, backends):
-        ratio, target = self.ratio(), self.metric.target
+        ratio, target = self.ratios.get("go"), self.metric.target
         verdict = {None: "", True: "yes", False: "**no**"}[self.met()]
         return [self.metric.label] + [
             f"{self.medians[backend]:,.{self.metric.digits}f}" if backend in self.medians else "-" for backend in backends
