@@ -107,9 +107,10 @@ class Load:
 
     def _start(self, mode, port, options):
         arguments = [f"-{name}={value}" for name, value in options.items()]
+        # In a session of its own, which is what Linux shares the processors among: two generators must not wait for each other.
         return subprocess.Popen([self.program, mode, f"-addr=127.0.0.1:{port}", f"-name={NAME}", *arguments], text=True,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                preexec_fn=server.die_with_parent)
+                                start_new_session=True, preexec_fn=server.die_with_parent)
 
     def start(self, mode, port, seconds=None, **options):
         return self._start(mode, port, {"time": f"{seconds or self.seconds}s"} | options)
