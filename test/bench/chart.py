@@ -33,7 +33,7 @@ def draw(rows, path):
             if better(row, backend):
                 bar(axes, number + place * height, better(row, backend), height, color)
     middle = (len(colors) - 1) * height / 2
-    finish(axes, [f"{row.case.title}\n{row.metric.label.split(';')[0]}" for row in rows], middle, colors)
+    finish(axes, [f"{row.case.title}\n{row.metric.label}" for row in rows], middle, colors)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
