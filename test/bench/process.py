@@ -37,8 +37,11 @@ def lua_environment():
 
 def run_lua(script, *args):
     """Run a Lua program beside this file; return the number that it prints."""
-    done = subprocess.run([lua(), HERE / script, *map(str, args)], env=lua_environment(), stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=60, preexec_fn=server.die_with_parent)
+    try:
+        done = subprocess.run([lua(), HERE / script, *map(str, args)], env=lua_environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60, preexec_fn=server.die_with_parent)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{script} did not end within {error.timeout} s") from None
     if done.returncode:
         raise Failed(f"{script}: {done.stderr.strip()}")
     return float(done.stdout)
