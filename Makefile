@@ -33,7 +33,7 @@ cgo_cflags = -O2 -g -I$(golua_dir)/lua/lua$(subst .,,$(lua_abi))
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  LUA_VERSION=$(LUA_VERSION)   5.4, 5.3, 5.2, 5.1 or luajit'
 	@echo '  BUILD=$(BUILD)       where "so" puts the module'
@@ -53,6 +53,19 @@ test: ## install what is missing, run every check and test
 .PHONY: fuzz
 fuzz: need-go ## run each fuzz target for a minute
 	@GO='$(GO)' test/fuzz
+
+# A module in another folder is measured as it is.
+bench_so = $(if $(filter build,$(BUILD)),$(SO))
+
+.PHONY: bench
+bench: need-go $(bench_so) ## compare the backends: all cases, BENCH=name only one, BENCH=list names them
+	@scripts/install-deps bench
+	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run
+
+.PHONY: bench-prosody
+bench-prosody: need-go $(bench_so) ## the same with a whole Prosody
+	@scripts/install-deps bench
+	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run prosody
 
 .PHONY: so
 so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.so

@@ -1,0 +1,138 @@
+"""The processes of a measurement: the echo server, other Lua programs, the load generator."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+import server  # noqa: E402 (it lives next door)
+
+NAME = "bench.example.net"
+PROSODY_LIB = os.environ.get("PROSODY_LIB", "/usr/lib/prosody")
+START_SECONDS = 20
+
+
+class Failed(Exception):
+    """A process did not do what was asked of it."""
+
+
+def lua():
+    return shutil.which("lua5.4") or sys.exit("no lua5.4 in the PATH")
+
+
+def lua_environment():
+    return os.environ | {
+        "LUA_PATH": f"{PROSODY_LIB}/?.lua;;",
+        "LUA_CPATH": f"{server.MODULE_FOLDER}/?.so;{PROSODY_LIB}/?.so;;",
+    }
+
+
+def run_lua(script, *args):
+    """Run a Lua program beside this file; return the number that it prints."""
+    try:
+        done = subprocess.run([lua(), HERE / script, *map(str, args)], env=lua_environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60, preexec_fn=server.die_with_parent)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{script} did not end within {error.timeout} s") from None
+    if done.returncode:
+        raise Failed(f"{script}: {done.stderr.strip()}")
+    return float(done.stdout)
+
+
+class Server:
+    """A process that listens. Those who inherit say how it is started, and on which ports."""
+
+    process = None
+    ports = ()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def resident(self):
+        """Bytes of memory, resident."""
+        for line in pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                return int(line.split()[1]) * 1024
+        raise Failed("no Rss in smaps_rollup")
+
+    def wait(self):
+        """Wait until all its ports answer."""
+        end = time.monotonic() + START_SECONDS
+        for port in self.ports:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError as error:
+                    if self.process.poll() is not None or time.monotonic() > end:
+                        raise Failed(f"{type(self).__name__} does not listen: {error}\n{self.said()}") from None
+                    time.sleep(0.05)
+
+    def said(self):
+        return ""
+
+    def kill(self):
+        if self.process:
+            server.kill_group(self.process)
+            self.process.wait()
+
+
+class EchoServer(Server):
+    def __init__(self, backend, folder, pem):
+        self.ports = self.port, self.tls_port = server.free_ports(2)
+        self.log = folder / f"echo-{backend}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [lua(), HERE / "echo.lua", backend, str(self.port), str(self.tls_port), str(pem)], env=lua_environment(),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=server.die_with_parent)
+
+    def said(self):
+        return "\n".join(server.tail(self.log, 5))
+
+
+class Load:
+    """The load generator, load/."""
+
+    def __init__(self, folder, seconds):
+        self.program = folder / "load"
+        self.seconds = seconds
+        subprocess.run([os.environ.get("GO", "go"), "build", "-buildvcs=false", "-o", self.program, "."],
+                       cwd=HERE / "load", check=True)
+
+    def _start(self, mode, port, options):
+        arguments = [f"-{name}={value}" for name, value in options.items()]
+        # In a session of its own, which is what Linux shares the processors among: two generators must not wait for each other.
+        return subprocess.Popen([self.program, mode, f"-addr=127.0.0.1:{port}", f"-name={NAME}", *arguments], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                start_new_session=True, preexec_fn=server.die_with_parent)
+
+    def start(self, mode, port, seconds=None, **options):
+        return self._start(mode, port, {"time": f"{seconds or self.seconds}s"} | options)
+
+    def result(self, process):
+        output, errors = process.communicate()
+        if process.returncode:
+            raise Failed(errors.strip())
+        return json.loads(output.splitlines()[-1])
+
+    def run(self, mode, port, **options):
+        return self.result(self.start(mode, port, **options))
+
+    @contextlib.contextmanager
+    def hold(self, port, count, **options):
+        process = self._start("hold", port, {"conns": count} | options)
+        try:
+            if process.stdout.readline().strip() != "holding":
+                raise Failed(process.stderr.read().strip())
+            yield
+        finally:
+            process.communicate()
