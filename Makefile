@@ -4,9 +4,10 @@ LUA_VERSION ?= 5.4
 prefix      ?= /usr/local
 BUILD       ?= build
 
-GO    ?= go
-SO    := $(BUILD)/net/server_go.so
-NOLUA := $(CURDIR)/build/nolua
+GO     ?= go
+CFLAGS ?= -O2 -g
+SO     := $(BUILD)/net/server_go.so
+NOLUA  := $(CURDIR)/build/nolua
 
 # What each Lua is called: golua's build tag, and the version in the name of its
 # folders (to C modules LuaJIT is a Lua 5.1).
@@ -29,7 +30,7 @@ tags := netgo,osusergo,$(lua_tag)
 # golua bundles Lua's headers, so no liblua*-dev is needed to build. The go
 # command is asked where they are only when a recipe wants to know.
 golua_dir  = $(shell $(GO) mod download github.com/aarzilli/golua && $(GO) list -m -f '{{.Dir}}' github.com/aarzilli/golua)
-cgo_cflags = -O2 -g -I$(golua_dir)/lua/lua$(subst .,,$(lua_abi))
+cgo_cflags = $(CPPFLAGS) $(CFLAGS) -I$(golua_dir)/lua/lua$(subst .,,$(lua_abi))
 
 .PHONY: help
 help: ## print this list
@@ -73,7 +74,7 @@ so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.s
 	@# Into a folder of its own, then moved: two may build at once, and a Prosody
 	@# that runs from the old file keeps it, which writing over it would not let.
 	dir=$$(mktemp -d $(BUILD)/link.XXXXXX) && trap 'rm -rf $$dir' EXIT && \
-	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed" \
+	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed $(LDFLAGS)" \
 	$(GO) build -buildmode=c-shared -buildvcs=false -trimpath -tags $(tags) \
 		-ldflags "-s -w -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
 		-o $$dir/server_go.so . && \
@@ -115,6 +116,11 @@ install: $(SO) ## put the module where that Lua's require finds it
 uninstall: ## take it away again
 	rm -f '$(DESTDIR)$(cmoddir)/server_go.so'
 	@rmdir '$(DESTDIR)$(cmoddir)' 2>/dev/null || true # Lua's own folders stay
+
+.PHONY: deb
+deb: need-go ## build the Debian package in build/deb/
+	@scripts/install-deps build deb
+	@GO='$(GO)' scripts/deb
 
 .PHONY: env
 env: need-go ## print what go commands by hand need: eval "$$(make -s env)"
