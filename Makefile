@@ -50,6 +50,10 @@ run: ## install what is missing, build, run a demo Prosody on loopback
 test: ## install what is missing, run every check and test
 	@exec env GO='$(GO)' test/run
 
+.PHONY: e2e
+e2e: so ## Prosody 0.12 and 13, each on both backends, with real clients: a table
+	@exec test/e2e/matrix.py
+
 .PHONY: fuzz
 fuzz: need-go ## run each fuzz target for a minute
 	@GO='$(GO)' test/fuzz

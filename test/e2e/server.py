@@ -4,10 +4,10 @@ import asyncio
 import ctypes
 import os
 import pathlib
-import shutil
 import signal
 import socket
-import sys
+
+import release
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODULE_FOLDER = pathlib.Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
@@ -85,19 +85,17 @@ class Prosody:
 
     async def _spawn(self, program, *args, **streams):
         return await asyncio.create_subprocess_exec(
-            program, "--config", str(self.config), *args,
+            f"{release.PROGRAMS}/{program}", "--config", str(self.config), *args,
             stdin=asyncio.subprocess.DEVNULL, env=self._environment(),
             start_new_session=True, preexec_fn=die_with_parent, **streams)
 
     async def start(self):
-        program = os.environ.get("PROSODY") or shutil.which("prosody") or sys.exit("no prosody in the PATH")
         with open(self.console, "wb") as console:
-            self.process = await self._spawn(program, "-F", stdout=console, stderr=console)
+            self.process = await self._spawn("prosody", "-F", stdout=console, stderr=console)
 
     async def ctl(self, *args, timeout=20):
         """Run prosodyctl; return its exit status and its output, both streams together."""
-        program = os.environ.get("PROSODYCTL") or shutil.which("prosodyctl") or "prosodyctl"
-        process = await self._spawn(program, *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        process = await self._spawn("prosodyctl", *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         try:
             output, _ = await asyncio.wait_for(process.communicate(), timeout)
         except asyncio.TimeoutError:

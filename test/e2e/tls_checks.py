@@ -14,6 +14,7 @@ import authority
 import clients
 import ejabberd
 import names
+import release
 import server
 import shell
 import tls_client
@@ -186,6 +187,10 @@ async def starts(world):
 
 # 1. clients
 
+# Prosody 13 has a channel binding for TLS 1.3, which slixmpp has not; it will not believe a client that says that the server had none.
+WITHOUT_BINDING = "PLAIN" if release.VERSION == 13 else "SCRAM-SHA-1"
+
+
 async def log_in_over_tls(world, name, direct, newest):
     port = world.prosody.c2s_direct_port if direct else world.prosody.c2s_port
     client = clients.Client(name, host=HOME)
@@ -206,7 +211,7 @@ async def starttls_with_channel_binding(world):
 async def direct_tls(world):
     """slixmpp logs in by direct TLS (TLS 1.3), having checked the certificate"""
     client = await log_in_over_tls(world, "bob", True, None)
-    same((client.socket.version(), client.mechanism), ("TLSv1.3", "SCRAM-SHA-1"), "protocol and SASL mechanism")
+    same((client.socket.version(), client.mechanism), ("TLSv1.3", WITHOUT_BINDING), "protocol and SASL mechanism")
 
 
 @check()
@@ -235,7 +240,7 @@ async def starttls_newest(world):
     """slixmpp logs in by STARTTLS (TLS 1.3)"""
     client = clients.Client("alice", "newest", HOME)
     await client.log_in_over_tls(world.prosody.c2s_port, world.authority.file)
-    same((client.socket.version(), client.mechanism), ("TLSv1.3", "SCRAM-SHA-1"), "protocol and SASL mechanism")
+    same((client.socket.version(), client.mechanism), ("TLSv1.3", WITHOUT_BINDING), "protocol and SASL mechanism")
     await client.log_out()
 
 
@@ -461,7 +466,8 @@ async def refused(sender, receiver):
 
 
 FAILED = "Server-to-server connection failed: "
-VERDICT = {"expired": "has expired", "selfsigned": "is not trusted", "misnamed": "is not valid for this name"}
+SELF_SIGNED = "is self-signed" if release.VERSION == 13 else "is not trusted"
+VERDICT = {"expired": "has expired", "selfsigned": SELF_SIGNED, "misnamed": "is not valid for this name"}
 THEIRS = {kind: ("remote-server-timeout", f"{FAILED}Remote server's certificate {words}")
           for kind, words in VERDICT.items()}
 OURS = {kind: ("remote-server-timeout", f"{FAILED}not-authorized (Your server's certificate {words})")
