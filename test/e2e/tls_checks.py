@@ -8,7 +8,9 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import ssl
+import time
 
 import authority
 import clients
@@ -25,6 +27,7 @@ WHOLE_RUN_SECONDS = 150
 KINDS = {  # of hosts -> what is special about their certificates
     "good": {"key": "rsa"},
     "direct": {},  # found by _xmpps-server: direct TLS between servers
+    "twofold": {},  # of its two addresses the first is dead
     "dialback": {"self_signed": True},  # and the peers know that it is to be accepted by dialback
     "expired": {"expired": True},
     "selfsigned": {"self_signed": True},
@@ -39,6 +42,7 @@ def host(kind, where):
 
 
 HOME, AWAY, EJABBERD = host("good", "home"), host("good", "away"), host("good", "ejabberd")
+CONNECT_TIMEOUT = 4
 STRICT = host("strict", "ejabberd")  # knows no dialback
 
 
@@ -80,7 +84,7 @@ def make_prosody(world, name, backend, more_hosts, by_dialback):
         backend, folder, "tls.cfg.lua.in",
         ("c2s", "c2s_direct", "s2s", "s2s_direct", "https", "multiplex"),
         {"dns_port": world.names.port, "authority": world.authority.file,
-         "hosts": quoted(hosts), "by_dialback": quoted(by_dialback)})
+         "hosts": quoted(hosts), "by_dialback": quoted(by_dialback), "connect_timeout": CONNECT_TIMEOUT})
     world.closing.push_async_callback(prosody.kill)
     world.authority.issue(folder / "default", "default", valid_for=f"default.{name}.example.net")
     for kind, traits in KINDS.items():
@@ -94,8 +98,8 @@ def make_prosody(world, name, backend, more_hosts, by_dialback):
 def make_ejabberd(world):
     folder = world.folder / "ejabberd"
     (folder / "certs").mkdir(parents=True)
-    # no "direct": this ejabberd is not told to listen for direct TLS
-    hosts = [host(kind, "ejabberd") for kind in KINDS if kind != "direct"] + [STRICT]
+    # not "direct": this ejabberd is not told to listen for direct TLS
+    hosts = [host(kind, "ejabberd") for kind in KINDS if kind not in ("direct", "twofold")] + [STRICT]
     peer = ejabberd.Ejabberd(folder, hosts, [STRICT], "pat", world.authority.file, world.names.port)
     world.closing.push_async_callback(peer.kill)
     for one in hosts:
@@ -104,17 +108,27 @@ def make_ejabberd(world):
 
 
 # The target of each SRV record: ejabberd has getaddrinfo() look it up, which does not ask our name server.
-LOOPBACK = "127.0.0.1"
+LOOPBACK, DEAD, TWOFOLD = "127.0.0.1", "127.0.0.2", "twofold.example.net"
 
 
-def publish(zone, one, s2s_port, direct_port=None):
+def publish(zone, one, s2s_port, direct_port=None, target=LOOPBACK):
     """Name server records: where a host is to be found by other servers."""
     service, port = ("xmpps-server", direct_port) if direct_port else ("xmpp-server", s2s_port)
-    zone[f"_{service}._tcp.{one}", names.SRV] = names.encode_srv(0, 0, port, LOOPBACK)
+    zone[f"_{service}._tcp.{one}", names.SRV] = names.encode_srv(0, 0, port, target)
+
+
+def play_dead(world, address, port):
+    """A port that leaves connections without an answer: its queue of one is full."""
+    listener = world.closing.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen(0)
+    world.closing.enter_context(socket.create_connection((address, port)))
 
 
 async def prepare(world):
-    zone = {(LOOPBACK, names.A): bytes([127, 0, 0, 1])}
+    zone = {(LOOPBACK, names.A): socket.inet_aton(LOOPBACK),
+            (TWOFOLD, names.A): (socket.inet_aton(DEAD), socket.inet_aton(LOOPBACK))}
     world.names = await names.start(zone)
     world.closing.callback(world.names.close)
     world.authority = authority.Authority(world.folder / "authority.pem")
@@ -125,6 +139,8 @@ async def prepare(world):
     for name, prosody in ("home", world.prosody), ("away", world.away):
         for kind in KINDS:
             publish(zone, host(kind, name), prosody.s2s_port, kind == "direct" and prosody.s2s_direct_port)
+    publish(zone, host("twofold", "away"), world.away.s2s_port, target=TWOFOLD)
+    play_dead(world, DEAD, world.away.s2s_port)
     for one in world.ejabberd.hosts:
         publish(zone, one, world.ejabberd.s2s_port)
     world.users = {}  # bare JID -> the client that is online
@@ -454,6 +470,18 @@ async def s2s_dialback(world):
     for prosody in world.prosody, world.away:
         for one, other in ("home", "away"), ("away", "home"):
             await authenticated(prosody, host("dialback", one), host("dialback", other), False)
+
+
+@check(30)
+async def s2s_dead_address(world):
+    """Prosody: a message each way where the first of two addresses is dead; 13 does not wait for it (happy eyeballs)"""
+    size, start = world.prosody.log_size(), time.monotonic()
+    await chat(*await peers(world, world.away, "twofold", "good"), "to the second address")
+    took = time.monotonic() - start
+    assert f"target to try is {DEAD}" in world.prosody.log_text(size), "the dead address was not tried"
+    if release.VERSION == 13:
+        assert took < CONNECT_TIMEOUT, f"it took {took:.1f} s"
+        await world.prosody.logged("Connection already established, ignoring failure", size)
 
 
 async def refused(sender, receiver):
