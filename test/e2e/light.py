@@ -26,6 +26,7 @@ class Stream:
 
     def __init__(self, reader, writer, host):
         self.reader, self.writer, self.host = reader, writer, host
+        self.socket = writer.get_extra_info("socket")
         self.restart()
 
     @classmethod
@@ -97,9 +98,9 @@ class Stream:
 
     def cut(self):
         """End the connection by a reset, in mid-session."""
-        sock = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        if self.socket.fileno() >= 0:  # otherwise it has ended
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.writer.transport.abort()
 
 
 class Client:
@@ -123,25 +124,26 @@ class Client:
 
     async def _open(self):
         self.end = self.stream_error = None
-        stream = await Stream.connect(self.port, self.host)
+        self.stream = await Stream.connect(self.port, self.host)
         if self.trusted:
-            await stream.start_tls(ssl.create_default_context(cafile=self.trusted))
-        await stream.log_in(self.name, f"{self.name}'s password")
-        return stream
+            await self.stream.start_tls(ssl.create_default_context(cafile=self.trusted))
+        await self.stream.log_in(self.name, f"{self.name}'s password")
 
     async def log_in(self, presence=True):
-        self.stream = await self._open()
+        await self._open()
         self.jid = await self.stream.bind(self.resource)
         if self.managed:
             self.stream.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
-            self.sm_id = (await self.stream.expect(SM + "enabled")).get("id")
+            while (element := await self.stream.next()).tag != SM + "enabled":
+                self._take(element)  # errors in answer to what was sent in an earlier life
+            self.sm_id, self.handled = element.get("id"), 0
         self.task = asyncio.create_task(self._read())
         if presence:
             self.send("<presence/>")
 
     async def resume(self):
         """Come back after cut(), with the stream management of before: nothing sent either way is lost or doubled."""
-        self.stream = await self._open()
+        await self._open()
         self.stream.send(f"<resume xmlns='urn:xmpp:sm:3' h='{self.handled}' previd={quoteattr(self.sm_id)}/>")
         resumed = await self.stream.expect(SM + "resumed")
         self._acknowledge(int(resumed.get("h")))
@@ -171,6 +173,11 @@ class Client:
         while not condition():
             self.changed.clear()
             await self.changed.wait()
+
+    async def all_acknowledged(self):
+        """Wait until the server has handled all that was sent."""
+        self.stream.send("<r xmlns='urn:xmpp:sm:3'/>")
+        await self.until(lambda: not self.unacknowledged or self.end)
 
     def _acknowledge(self, h):
         while self.acknowledged < h:
@@ -204,10 +211,12 @@ class Client:
             self.stream_error = element[0].tag.partition("}")[2]
 
     async def cut(self):
-        """Reset the connection; what is on its way to the client is lost."""
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        self.stream.cut()
+        """Reset the connection, if there is one; what is on its way to the client is lost."""
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        if self.stream:
+            self.stream.cut()
 
     async def log_out(self):
         self.stream.send("</stream:stream>")
