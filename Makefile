@@ -3,6 +3,7 @@
 LUA_VERSION ?= 5.4
 prefix      ?= /usr/local
 BUILD       ?= build
+SOAK        ?= 3600
 
 GO     ?= go
 CFLAGS ?= -O2 -g
@@ -39,7 +40,8 @@ help: ## print this list
 	@echo '  LUA_VERSION=$(LUA_VERSION)   5.4, 5.3, 5.2, 5.1 or luajit'
 	@echo '  BUILD=$(BUILD)       where "so" puts the module'
 	@echo '  prefix=$(prefix) where "install" puts it, below DESTDIR'
-	@echo '  BACKEND=go        what "run" runs on: go or epoll'
+	@echo '  BACKEND=go        what "run" and "soak" run on: go or epoll'
+	@echo '  SOAK=3600         how long "soak" takes'
 
 .PHONY: run
 run: ## install what is missing, build, run a demo Prosody on loopback
@@ -50,6 +52,14 @@ run: ## install what is missing, build, run a demo Prosody on loopback
 .PHONY: test
 test: ## install what is missing, run every check and test
 	@exec env GO='$(GO)' test/run
+
+.PHONY: e2e
+e2e: so ## Prosody 0.12 and 13, each on both backends, with real clients: a table
+	@exec test/e2e/matrix.py
+
+.PHONY: soak
+soak: so ## 200 clients come and go for SOAK seconds: does anything grow?
+	@BACKEND=$${BACKEND:-go} SOAK=$(SOAK) exec test/e2e/run soak
 
 .PHONY: fuzz
 fuzz: need-go ## run each fuzz target for a minute

@@ -4,34 +4,39 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
+/* Pushes the named field of the table at index, if it is a table that is not empty; otherwise nil. */
+static void push_filled(lua_State *L, int index, const char *name)
+{
+	if (lua_istable(L, index)) {
+		lua_getfield(L, index, name);
+		if (lua_istable(L, -1)) {
+			lua_pushnil(L);
+			if (lua_next(L, -2)) {
+				lua_pop(L, 2);
+				return;
+			}
+		}
+		lua_pop(L, 1);
+	}
+	lua_pushnil(L);
+}
+
 /*
- * Pushes the table of the names that the connection's port answers to by
- * SNI: server.hosts, or the context's own. Pushes nil if there are none.
+ * Pushes the table of the names that the connection's port answers to by SNI:
+ * server.hosts or, where Prosody 13 leaves that empty, the context's own.
+ * Pushes nil if there are none.
  */
 static void push_hosts(lua_State *L, int connection)
 {
 	lua_getfield(L, connection, "_server");
-	if (!lua_isnil(L, -1)) {
-		lua_getfield(L, -1, "hosts");
-		lua_remove(L, -2);
-	}
-	if (lua_isnil(L, -1)) {
-		lua_getfield(L, connection, "tls_ctx");
-		if (lua_istable(L, -1)) {
-			lua_getfield(L, -1, "_sni_contexts");
-			lua_remove(L, -2);
-		}
-		lua_remove(L, -2);
-	}
-	if (lua_istable(L, -1)) {
-		lua_pushnil(L);
-		if (lua_next(L, -2)) {
-			lua_pop(L, 2);
-			return;
-		}
-	}
+	push_filled(L, lua_gettop(L), "hosts");
+	lua_remove(L, -2);
+	if (!lua_isnil(L, -1))
+		return;
 	lua_pop(L, 1);
-	lua_pushnil(L);
+	lua_getfield(L, connection, "tls_ctx");
+	push_filled(L, lua_gettop(L), "_sni_contexts");
+	lua_remove(L, -2);
 }
 
 static bool asks_hello(lua_State *L, struct backend *b, int connection, int context)

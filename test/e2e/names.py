@@ -37,16 +37,17 @@ def read_question(packet):
 
 def answer(zone, packet):
     name, qtype, question = read_question(packet)
-    data = zone.get((name, qtype))
-    records = struct.pack("!HHHIH", 0xC00C, qtype, IN, 300, len(data)) + data if data else b""
+    found = zone.get((name, qtype), ())
+    found = (found,) if isinstance(found, bytes) else found
+    records = b"".join(struct.pack("!HHHIH", 0xC00C, qtype, IN, 300, len(data)) + data for data in found)
     rcode = 0 if any(name == known for known, _ in zone) else NXDOMAIN
     flags = 0x8480 | struct.unpack_from("!H", packet, 2)[0] & 0x0100 | rcode  # an answer, with authority
-    return packet[:2] + struct.pack("!HHHHH", flags, 1, 1 if data else 0, 0, 0) + question + records
+    return packet[:2] + struct.pack("!HHHHH", flags, 1, len(found), 0, 0) + question + records
 
 
 class NameServer(asyncio.DatagramProtocol):
     def __init__(self, zone):
-        self.zone = zone  # (name, type) -> the data of its one record
+        self.zone = zone  # (name, type) -> the data of its record, or a tuple of several
         self.asked = []
 
     def connection_made(self, transport):

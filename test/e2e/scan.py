@@ -31,7 +31,7 @@ async def start(backend, folder, closing):
     issuer.issue(folder / "default", "default", valid_for=NAME, key="rsa")
     prosody = server.Prosody(
         backend, folder, "tls.cfg.lua.in", ("c2s", "c2s_direct", "s2s", "s2s_direct", "https", "multiplex"),
-        {"dns_port": 9, "authority": issuer.file, "hosts": f'"{NAME}"', "by_dialback": ""})
+        {"dns_port": 9, "authority": issuer.file, "hosts": f'"{NAME}"', "by_dialback": "", "connect_timeout": 20})
     closing.push_async_callback(prosody.kill)
     await prosody.start()
     await asyncio.wait_for(prosody.logged("Activated service 'https' on [127.0.0.1]"), 10)

@@ -4,10 +4,10 @@ import asyncio
 import ctypes
 import os
 import pathlib
-import shutil
 import signal
 import socket
-import sys
+
+import release
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODULE_FOLDER = pathlib.Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
@@ -79,25 +79,30 @@ class Prosody:
             text = text.replace(f"@{name.upper()}@", str(value))
         self.config.write_text(text)
 
+    def add_users(self, host, names):
+        """Accounts as mod_auth_internal_plain keeps them: hundreds at once, before it starts."""
+        folder = self.folder / "data" / host / "accounts"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.dat").write_text(f"""return {{ ["password"] = "{name}'s password" }};\n""")
+
     def _environment(self):
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("LUA_PATH", "LUA_CPATH", "LUA_INIT"))}
         return keep | {"LUA_CPATH": f"{MODULE_FOLDER}/?.so;;"}
 
     async def _spawn(self, program, *args, **streams):
         return await asyncio.create_subprocess_exec(
-            program, "--config", str(self.config), *args,
+            f"{release.PROGRAMS}/{program}", "--config", str(self.config), *args,
             stdin=asyncio.subprocess.DEVNULL, env=self._environment(),
             start_new_session=True, preexec_fn=die_with_parent, **streams)
 
     async def start(self):
-        program = os.environ.get("PROSODY") or shutil.which("prosody") or sys.exit("no prosody in the PATH")
         with open(self.console, "wb") as console:
-            self.process = await self._spawn(program, "-F", stdout=console, stderr=console)
+            self.process = await self._spawn("prosody", "-F", stdout=console, stderr=console)
 
     async def ctl(self, *args, timeout=20):
         """Run prosodyctl; return its exit status and its output, both streams together."""
-        program = os.environ.get("PROSODYCTL") or shutil.which("prosodyctl") or "prosodyctl"
-        process = await self._spawn(program, *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        process = await self._spawn("prosodyctl", *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         try:
             output, _ = await asyncio.wait_for(process.communicate(), timeout)
         except asyncio.TimeoutError:

@@ -40,7 +40,7 @@ end
 -- As portmanager has it
 local function listen(ctx)
 	local rec = h.recorder();
-	local server, port = h.listen(rec.listeners, { tls_ctx = ctx, tls_direct = true, sni_hosts = ctx._sni_contexts });
+	local server, port = h.listen(rec.listeners, { tls_ctx = ctx, tls_direct = true, sni_hosts = {} });
 	return server, port, rec;
 end
 

@@ -1,0 +1,45 @@
+"""What a running Prosody holds, seen from outside (/proc) and from inside (its admin shell)."""
+
+import json
+import re
+
+import shell
+
+INSIDE = """> (function ()
+ local server = require "net.server";
+ local debug = require "debug";
+ collectgarbage(); collectgarbage();
+ local counts = { ["registry references"] = 0; connections = 0 };
+ for key, value in pairs(debug.getregistry()) do
+  if type(key) == "number" and type(value) ~= "number" then
+   counts["registry references"] = counts["registry references"] + 1;
+  end
+  for _, object in pairs(type(value) == "table" and value or {}) do
+   local mt = type(object) == "table" and getmetatable(object);
+   if type(mt) == "table" and type(mt.__index) == "table" and mt.__index.pause_writes then
+    counts.connections = counts.connections + 1;
+   end
+  end
+ end
+ counts["Lua KiB"] = math.floor(collectgarbage("count"));
+ local stats = server.stats and server.stats() or {};
+ for kind, count in pairs(stats.connections or {}) do counts[kind] = count.open; end
+ for _, kind in ipairs { "servers", "watches", "timers" } do
+  counts[kind] = type(stats[kind]) == "table" and stats[kind].open or stats[kind];
+ end
+ if stats.handshakes then counts.handshakes = stats.handshakes.running; end
+ for name, length in pairs(stats.queues or {}) do counts["queue of " .. name] = length; end
+ return require "util.json".encode(counts);
+end)()""".replace("\n", " ")
+
+
+async def counts(prosody):
+    """What must not grow: name -> number."""
+    error, text = await shell.command(prosody.socket, INSIDE)
+    assert not error, text
+    found = json.loads(text.partition("Result: ")[2])
+    status = open(f"/proc/{prosody.process.pid}/status").read()
+    found["RSS KiB"] = int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+    found["threads"] = int(re.search(r"Threads:\s+(\d+)", status)[1])
+    found["descriptors"] = len(prosody.open_files())
+    return found

@@ -1,0 +1,202 @@
+"""Clients that connect, talk, fall silent, are cut off and come back, for SOAK seconds: nothing that Prosody holds may grow.
+
+What it holds is counted twice, after the first minute (a third of a short run) and at the end, with all clients gone.
+"""
+
+import asyncio
+import itertools
+import os
+import random
+import signal
+import ssl
+
+import authority
+import inside
+import light
+import server
+import shell
+
+CHECKS = []  # (function, seconds that it may take)
+SECONDS = int(os.environ.get("SOAK") or 3600)
+FIRST = min(60, SECONDS / 3)
+WHOLE_RUN_SECONDS = SECONDS + 300
+CLIENTS = 200
+READ_TIMEOUT, LONGEST_SILENCE = 10, 25
+# What may be more at the end, and by how much: a heap is not the same twice, and a thread that Go has made stays.
+SLACK = {"RSS KiB": lambda before: 8192 + before * 0.15, "Lua KiB": lambda _: 4096, "threads": lambda _: 4}
+
+
+def check(seconds=15):
+    def add(function):
+        CHECKS.append((function, seconds))
+        return function
+    return add
+
+
+def same(got, expected, what):
+    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
+
+
+async def prepare(world):
+    (world.folder / "certs").mkdir()
+    world.authority = authority.Authority(world.folder / "authority.pem")
+    world.authority.issue(world.folder / "certs", "localhost")
+    world.prosody = server.Prosody(
+        world.backend, world.folder, "crowd.cfg.lua.in", ("c2s", "c2s_direct"),
+        {"level": "info", "more_modules": '"smacks"', "network_settings": f"{{ read_timeout = {READ_TIMEOUT} }}"})
+    world.prosody.add_users("localhost", [f"user{n}" for n in range(CLIENTS)])
+    world.closing.push_async_callback(world.prosody.kill)
+    world.random = random.Random(200)
+    world.lives, world.talks, world.broken = 0, itertools.count(), []
+    world.dropped = []  # clients whom Prosody disconnected
+    world.kept = []  # what Prosody held, each time
+    await world.prosody.start()
+
+
+# the clients
+
+async def talk(world, client):
+    """Messages to itself, which must come back, and to others, who may be there."""
+    talk_id = next(world.talks)
+    marks = [f"{talk_id}.{n}" for n in range(world.random.randrange(1, 20))]
+    for mark in marks:
+        body = f"{mark} " + "x" * world.random.randrange(3000)
+        client.message(client.jid, body)
+        client.send(f"<message type='headline' to='user{world.random.randrange(CLIENTS)}@localhost'><body>{body}</body></message>")
+
+    def returned():  # not those of an earlier life, which mod_smacks delivers as well
+        found = [body.split()[0] for who, body in client.received if who == client.jid and body]
+        return [mark for mark in found if mark.startswith(f"{talk_id}.")]
+
+    while len(returned()) < len(marks):
+        await client.until(lambda: client.end or len(returned()) >= len(marks))
+        if client.end:
+            world.dropped.append(f"{client.jid}: {client.end}, {client.stream_error}")
+            await client.resume()
+    assert returned() == marks, f"{client.jid} got {len(returned())} of its {len(marks)} messages back"
+    del client.received[:]
+
+
+async def abandon(world):
+    """Leave in the middle of STARTTLS."""
+    stream = await light.Stream.connect(world.prosody.c2s_port, "localhost")
+    await stream.expect(light.STREAM + "features")
+    stream.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    if world.random.random() < 0.5:
+        await stream.expect(light.TLS + "proceed")
+        stream.writer.write(b"\x16\x03\x01\x02\x00\x01")  # the first bytes of a hello
+    stream.cut()
+
+
+async def live(world, n):
+    """One life: log in, talk, fall silent, talk; then leave, or be cut off, or be cut off and come back."""
+    client = light.Client(world.prosody.c2s_port, f"user{n}", trusted=world.authority.file, managed=True)
+    try:
+        await client.log_in()
+        await talk(world, client)
+        await asyncio.sleep(world.random.uniform(0, LONGEST_SILENCE))
+        await talk(world, client)
+        end = world.random.random()
+        if end < 0.2:
+            await client.log_out()
+        elif end < 0.5:
+            await client.all_acknowledged()  # after a resumption Prosody feeds the parser of before: no stanza may be half-way
+            await client.cut()
+            await asyncio.sleep(world.random.uniform(0, 2))
+            await client.resume()
+            await talk(world, client)
+    finally:
+        await client.cut()
+
+
+async def live_again(world, n):
+    """Life after life until it is time to stop."""
+    await asyncio.sleep(world.random.uniform(0, 5))
+    while not world.stop.is_set():
+        try:
+            await asyncio.wait_for(live(world, n), 90)
+            if world.random.random() < 0.2:
+                await abandon(world)
+        except (AssertionError, OSError, ssl.SSLError, light.Ended, asyncio.TimeoutError) as error:
+            world.broken.append(f"user{n}: {type(error).__name__}: {error}")
+        world.lives += 1
+        await asyncio.sleep(world.random.uniform(0, 3))
+
+
+async def all_live(world, seconds):
+    world.stop = asyncio.Event()
+    lives = [asyncio.create_task(live_again(world, n)) for n in range(CLIENTS)]
+    await asyncio.sleep(seconds)
+    world.stop.set()
+    await asyncio.gather(*lives)
+
+
+async def all_gone(world):
+    """Wait until Prosody has forgotten the clients, also those that mod_smacks keeps for a while."""
+    while "0 c2s sessions shown" not in (await shell.command(world.prosody.socket, "c2s:show()"))[1]:
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(READ_TIMEOUT + 1)  # connections that never came to have a session
+
+
+async def count(world):
+    await all_gone(world)
+    world.kept.append(await inside.counts(world.prosody))
+
+
+# the checks
+
+@check()
+async def starts(world):
+    """prosody starts"""
+    await world.prosody.logged("Activated service 'c2s' on")
+
+
+@check(FIRST + 150)
+async def first(world):
+    """200 clients live for the first minute"""
+    await all_live(world, FIRST)
+    await count(world)
+
+
+@check(SECONDS + 150)
+async def rest(world):
+    """200 clients live for the rest of the time"""
+    await all_live(world, SECONDS - FIRST)
+    await count(world)
+
+
+@check()
+async def all_went_well(world):
+    """no client was refused, left without an answer or lost a message"""
+    print(f"# {world.lives} lives, {next(world.talks)} talks, {len(world.dropped)} dropped for their silence")
+    assert world.lives > CLIENTS * SECONDS / 60, f"only {world.lives} lives"
+    # A client that has been silent for READ_TIMEOUT when mod_smacks has just asked for an ack is taken for dead.
+    silent = world.prosody.log_text().count("Client disconnected: read timeout")
+    assert len(world.dropped) <= silent, f"Prosody dropped {silent} for their silence, but ended {world.dropped[:20]}"
+    assert not world.broken, f"{len(world.broken)} of {world.lives} lives:\n" + "\n".join(world.broken[:20])
+
+
+@check()
+async def nothing_grew(world):
+    """descriptors, threads, memory, references and objects are at the end what they were after the first minute"""
+    first, last = world.kept
+    for name in sorted(last):
+        print(f"# {name}: {first[name]}, then {last[name]}")
+    grown = [f"{name}: {first[name]}, then {last[name]}" for name in last
+             if last[name] > first[name] + SLACK.get(name, lambda _: 0)(first[name])]
+    assert not grown, "\n".join(grown)
+
+
+@check(20)
+async def sigterm(world):
+    """SIGTERM ends it with status 0"""
+    world.ending = True
+    world.prosody.signal(signal.SIGTERM)
+    same(await asyncio.wait_for(world.prosody.ended(), 15), 0, "exit status")
+
+
+@check()
+async def no_errors_logged(world):
+    """the log has no line of level error"""
+    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
+    assert not errors, "\n".join(errors[:20])
