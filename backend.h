@@ -84,6 +84,13 @@ bool may_call_go(void);
 double wall_clock(void);
 double monotonic_clock(void);
 
+/* start.c */
+bool go_is_still_to_start(void);
+int start_go(void);
+
+/* daemon.c */
+void fork_if_daemon(lua_State *L, bool prosody13);
+
 /* commands.c: the log of commands for the I/O side */
 void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);
 void command_number(struct backend *b, const struct object *o, enum sgo_command_kind kind, double value);

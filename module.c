@@ -214,6 +214,10 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
 	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
 	lua_settop(L, 0);
+	fork_if_daemon(L, prosody13);
+	int error = start_go();
+	if (error)
+		return luaL_error(L, "net.server_go: cannot start a thread: %s", strerror(error));
 	new_backend(L, prosody13);
 	pthread_once(&once, first_open); /* Go is up: it has answered */
 	lua_settop(L, 1);
