@@ -152,6 +152,16 @@ static int metatable_ref(lua_State *L, const luaL_Reg *methods)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* A thread's first call into Go unblocks what Go wants to see, such as SIGCHLD. The mask is the host's. */
+static uint32_t open_io(struct sgo_error *err)
+{
+	sigset_t host;
+	pthread_sigmask(SIG_SETMASK, NULL, &host);
+	uint32_t io = sgo_open(err);
+	pthread_sigmask(SIG_SETMASK, &host, NULL);
+	return io;
+}
+
 /* Creates the backend at index 1 and what it keeps in the registry. */
 static void new_backend(lua_State *L, bool prosody13)
 {
@@ -164,7 +174,7 @@ static void new_backend(lua_State *L, bool prosody13)
 	lua_setmetatable(L, 1);
 
 	struct sgo_error err = {{0}};
-	b->io = sgo_open(&err);
+	b->io = open_io(&err);
 	if (b->io == 0)
 		luaL_error(L, "net.server_go: %s", err.text);
 	b->prosody13 = prosody13;
