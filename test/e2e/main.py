@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 
-PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks"}  # the name of a part -> its module
+# The name of a part -> its module
+PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks", "daemon": "daemon_checks"}
 
 
 class World:
