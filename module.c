@@ -14,8 +14,7 @@
  * into Go would hang there.
  */
 static volatile bool in_forked_child;
-static const char forked[] =
-	"net.server_go cannot be used in a forked process; run Prosody in the foreground (prosody -F)";
+static const char forked[] = "net.server_go cannot be used in a forked process";
 
 static void after_fork_in_child(void) { in_forked_child = true; }
 

@@ -87,6 +87,7 @@ class Daemon(server.Prosody):
         finally:
             if process.returncode is None:
                 server.kill_group(process)
+                await process.wait()
         return process.returncode, output.decode(errors="replace")
 
     def daemonize(self, config=None, **options):

@@ -8,6 +8,7 @@ import signal
 import time
 
 import daemon
+import release
 import shell
 
 CHECKS = []  # (function, seconds that it may take)
@@ -102,11 +103,13 @@ async def ends(world):
 
 
 @check()
-async def takes_environment(world):
-    """PROSODY_CONFIG names its configuration; SIGHUP has it reloaded"""
+async def takes_other_ways(world):
+    """PROSODY_CONFIG and, on 0.12, the setting daemonize do as well; SIGHUP has the configuration reloaded"""
     prosody = world.prosody
+    config = prosody.other_config("daemonize.cfg.lua", ("VirtualHost", "daemonize = true\nVirtualHost"))
+    options = [] if release.VERSION == 12 else ["-D"]
     status, output = await prosody.output_of(
-        prosody.programs / "prosody", "-D", variables={"PROSODY_CONFIG": str(prosody.config)}.items())
+        prosody.programs / "prosody", *options, variables={"PROSODY_CONFIG": str(config)}.items())
     same(status, 0, output)
     pid, since = await prosody.pid(), prosody.log_size()
     await serves(prosody)
@@ -157,37 +160,38 @@ async def told(prosody, status, text, *command, **options):
     assert got == status and text in output, f"{' '.join(command)}: status {got}: {output}"
 
 
-async def looks_after(prosody, **options):
-    await told(prosody, 2, "Prosody is not running", "status", **options)
-    await told(prosody, 0, "", "start", **options)
+@check(60)
+async def looked_after_by_root(world):
+    """prosodyctl start, status, reload, restart and stop, as root if that is who tests"""
+    prosody = world.prosody
+    await told(prosody, 2, "Prosody is not running", "status", as_root=True)
+    await told(prosody, 0, "", "start", as_root=True)
     first = await prosody.pid()
     await serves(prosody)
-    await told(prosody, 0, f"Prosody is running with PID {first}", "status", **options)
-    await told(prosody, 1, f"Prosody is already running with PID {first}", "start", **options)
+    await told(prosody, 0, f"Prosody is running with PID {first}", "status", as_root=True)
+    await told(prosody, 1, f"Prosody is already running with PID {first}", "start", as_root=True)
     since = prosody.log_size()
-    await told(prosody, 0, "", "reload", **options)
+    await told(prosody, 0, "", "reload", as_root=True)
     await prosody.logged("Reloading configuration file", since)
-    await told(prosody, 0, "", "restart", **options)
+    await told(prosody, 0, "", "restart", as_root=True)
     second = await prosody.pid()
     assert second != first, f"still process {first}"
     await serves(prosody)
     await only(prosody, [second])
     same(os.stat(f"/proc/{second}").st_uid, daemon.USER.pw_uid, "whose process")
-    await told(prosody, 0, "Stopped", "stop", **options)
-    await told(prosody, 2, "Prosody is not running", "status", **options)
-    await only(prosody, [])
-
-
-@check(60)
-async def looked_after_by_root(world):
-    """prosodyctl start, status, reload, restart and stop, as root if that is who tests"""
-    await looks_after(world.prosody, as_root=True)
+    await told(prosody, 0, "Stopped", "stop", as_root=True)
+    await told(prosody, 2, "Prosody is not running", "status", as_root=True)
 
 
 @check(60)
 async def looked_after_by_user(world):
-    """the same as the user prosody"""
-    await looks_after(world.prosody)
+    """prosodyctl start, status and stop as the user prosody"""
+    await told(world.prosody, 0, "", "start")
+    pid = await world.prosody.pid()
+    await serves(world.prosody)
+    await told(world.prosody, 0, f"Prosody is running with PID {pid}", "status")
+    await told(world.prosody, 0, "Stopped", "stop")
+    await only(world.prosody, [])
 
 
 @check(30)
