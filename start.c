@@ -1,5 +1,4 @@
 /* When Go starts: in luaopen, not at load. */
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -15,7 +14,6 @@ static void *(*go_main)(void *);
 static void *go_argument;
 static int start_error;
 
-void __wrap_x_cgo_sys_thread_create(void *(*function)(void *), void *argument);
 void __wrap_x_cgo_sys_thread_create(void *(*function)(void *), void *argument)
 {
 	go_main = function;
