@@ -3,7 +3,8 @@
  * include/server_go.h.
  *
  * Every lua_CFunction of the module is a closure whose first upvalue is the
- * backend, a userdata; there is no global state beside the fork flag.
+ * backend, a userdata. Global is only what a process has once: whether Go has
+ * started (start.c), and whether it was forked (module.c, daemon.c).
  */
 #ifndef BACKEND_H
 #define BACKEND_H
