@@ -3,7 +3,8 @@
  * include/server_go.h.
  *
  * Every lua_CFunction of the module is a closure whose first upvalue is the
- * backend, a userdata; there is no global state beside the fork flag.
+ * backend, a userdata. Global is only what a process has once: whether Go has
+ * started (start.c), and whether it was forked (module.c, daemon.c).
  */
 #ifndef BACKEND_H
 #define BACKEND_H
@@ -78,6 +79,13 @@ int fail(lua_State *L, const char *message);
 bool may_call_go(void);
 double wall_clock(void);
 double monotonic_clock(void);
+
+/* start.c */
+bool go_is_still_to_start(void);
+int start_go(void);
+
+/* daemon.c */
+void fork_if_daemon(lua_State *L, bool prosody13);
 
 /* commands.c: the log of commands for the I/O side */
 void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);

@@ -5,6 +5,7 @@ package main
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/include -std=gnu11 -Wall -Wextra -Werror
+#cgo LDFLAGS: -Wl,--wrap=x_cgo_sys_thread_create
 #include <stdlib.h>
 #include <lua.h>
 #include "server_go.h"

@@ -14,8 +14,7 @@
  * into Go would hang there.
  */
 static volatile bool in_forked_child;
-static const char forked[] =
-	"net.server_go cannot be used in a forked process; run Prosody in the foreground (prosody -F)";
+static const char forked[] = "net.server_go cannot be used in a forked process";
 
 static void after_fork_in_child(void) { in_forked_child = true; }
 
@@ -152,6 +151,16 @@ static int metatable_ref(lua_State *L, const luaL_Reg *methods)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* A thread's first call into Go unblocks what Go wants to see, such as SIGCHLD. The mask is the host's. */
+static uint32_t open_io(struct sgo_error *err)
+{
+	sigset_t host;
+	pthread_sigmask(SIG_SETMASK, NULL, &host);
+	uint32_t io = sgo_open(err);
+	pthread_sigmask(SIG_SETMASK, &host, NULL);
+	return io;
+}
+
 /* Creates the backend at index 1 and what it keeps in the registry. */
 static void new_backend(lua_State *L, bool prosody13)
 {
@@ -164,7 +173,7 @@ static void new_backend(lua_State *L, bool prosody13)
 	lua_setmetatable(L, 1);
 
 	struct sgo_error err = {{0}};
-	b->io = sgo_open(&err);
+	b->io = open_io(&err);
 	if (b->io == 0)
 		luaL_error(L, "net.server_go: %s", err.text);
 	b->prosody13 = prosody13;
@@ -214,6 +223,10 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
 	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
 	lua_settop(L, 0);
+	fork_if_daemon(L, prosody13);
+	int error = start_go();
+	if (error)
+		return luaL_error(L, "net.server_go: cannot start a thread: %s", strerror(error));
 	new_backend(L, prosody13);
 	pthread_once(&once, first_open); /* Go is up: it has answered */
 	lua_settop(L, 1);

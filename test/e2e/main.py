@@ -11,8 +11,9 @@ import sys
 import tempfile
 import time
 
+# The name of a part -> its module
 PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks", "crowd": "crowd_checks",
-         "soak": "soak_checks"}  # the name of a part -> its module
+         "soak": "soak_checks", "daemon": "daemon_checks"}
 
 
 class World:

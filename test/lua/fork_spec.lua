@@ -41,4 +41,29 @@ describe("a forked child", function ()
 			go = function () assert.equal(("forked process\n"):rep(4) .. "parent\n", output); end;
 		});
 	end);
+
+	it("ends by os.exit(0, true), which closes the Lua state", function ()
+		local output, status = h.run_script([[
+			local pposix = h.util "pposix";
+			local server = assert(backend.listen("127.0.0.1", 0, {}));
+			local name = os.tmpname();
+			local _, child = pposix.daemonize();
+			if not child then
+				local file = io.open(name, "w");
+				file:write(pposix.getpid());
+				file:close();
+				os.exit(0, true);
+			end
+			local lfs = require "lfs";
+			h.run_until(function ()
+				local pid = io.open(name):read("n");
+				return pid and not lfs.attributes("/proc/" .. pid);
+			end, "the end of the child");
+			os.remove(name);
+			server:close();
+			print "parent";
+		]], { seconds = 10 });
+		assert.equal("parent\n", output);
+		assert.equal(0, status);
+	end);
 end);

@@ -176,3 +176,126 @@ describe("hook_signal", function ()
 		});
 	end);
 end);
+
+-- What /proc says of a thread's signals, as { SigBlk = mask, SigIgn = mask, SigCgt = mask }
+local masks = [[
+	local function masks(file)
+		local found = {};
+		for line in io.lines(file or "/proc/thread-self/status") do
+			local name, mask = line:match("^(Sig%a%a%a):%s*(%x+)$");
+			if name then found[name] = tonumber(mask, 16); end
+		end
+		return found;
+	end
+	local function bit(number) return 1 << (number - 1); end
+]];
+
+describe("the host's signals", function ()
+	it("stay as they were, but for those that Go and libc need", function ()
+		local output, status = h.run_script(masks .. [[
+			local before = masks();
+			local h = require "harness";
+			h.run_for(0.02);
+			local after = masks();
+			-- SIGBUS, SIGFPE, SIGSEGV: Go's, which passes on those that are not its own. SIGURG
+			-- interrupts goroutines. 33 is libc's: setuid for all threads. SIGPIPE is ignored by LuaSocket.
+			local needed = bit(7) | bit(8) | bit(11) | bit(23) | bit(33) | bit(13);
+			print(after.SigBlk == before.SigBlk, (after.SigIgn ~ before.SigIgn) & ~needed == 0,
+				(after.SigCgt ~ before.SigCgt) & ~needed == 0);
+		]], { plain = true; seconds = 5; env = "--block-signal=CHLD,PROF,TERM --ignore-signal=USR2,CHLD,WINCH" });
+		assert.equal("true\ttrue\ttrue\n", output);
+		assert.equal(0, status);
+	end);
+
+	it("come on its own thread: those of Go block them", function ()
+		local output, status = h.run_script(masks .. [[
+			local lfs = require "lfs";
+			local own = lfs.symlinkattributes("/proc/thread-self", "target"):match("%d+$");
+			local mine = bit(1) | bit(2) | bit(10) | bit(14) | bit(15) | bit(35);
+			for thread in lfs.dir("/proc/self/task") do
+				if thread:match("%d") and thread ~= own then
+					local blocked = masks("/proc/self/task/" .. thread .. "/status").SigBlk;
+					if blocked & mine ~= mine then print(("%s: %x"):format(thread, blocked)); end
+				end
+			end
+		]], { seconds = 5 });
+		assert.equal("", output);
+		assert.equal(0, status);
+	end);
+
+	it("let os.execute and io.popen answer right, 1,000 times", function ()
+		local output, status = h.run_script([[
+			local calls, wrong = 0, 0;
+			local function call(code)
+				local _, how, answer = os.execute("exit " .. code);
+				local pipe = io.popen(("echo %d; exit %d"):format(calls, code));
+				local said = pipe:read("n");
+				local _, how2, answer2 = pipe:close();
+				calls = calls + 2;
+				return how == "exit" and answer == code and said == calls - 2 and how2 == "exit" and answer2 == code;
+			end
+			backend.add_task(0, function ()
+				for _ = 1, 50 do
+					if not call(calls % 256) then wrong = wrong + 1; end
+				end
+				return calls < 1000 and 0 or nil;
+			end);
+			h.run_until(function () return calls == 1000; end, "the last call", 100);
+			print(calls, wrong);
+		]], { seconds = 110 });
+		assert.equal("1000\t0\n", output);
+		assert.equal(0, status);
+	end);
+
+	it("reach a child as before", function ()
+		local output, status = h.run_script([[
+			local function child()
+				local pipe = io.popen("grep -E 'Sig(Blk|Ign|Cgt)' /proc/self/status");
+				local text = pipe:read("a");
+				pipe:close();
+				return text;
+			end
+			require "socket"; -- ignores SIGPIPE
+			local before = child();
+			local h = require "harness";
+			h.run_for(0.02);
+			local after = child();
+			print(before == after or before .. after);
+		]], { plain = true; seconds = 5; env = "--ignore-signal=USR2" });
+		assert.equal("true\n", output);
+		assert.equal(0, status);
+	end);
+end);
+
+describe("a child process", function ()
+	it("inherits none of the backend's descriptors", function ()
+		local output, status = h.run_script([[
+			local lfs = require "lfs";
+			local function inherited()
+				local fds = {};
+				for fd in lfs.dir("/proc/self/fd") do
+					local info = io.open("/proc/self/fdinfo/" .. fd);
+					local flags = info and tonumber((info:read("a") or ""):match("flags:%s*(%d+)") or "", 8);
+					if info then info:close(); end
+					if flags and flags & 0x80000 == 0 then fds[fd] = true; end -- O_CLOEXEC
+				end
+				return fds;
+			end
+			local before = inherited();
+			local _, port = h.listen({});
+			h.run_for(0.02);
+			assert(backend.addclient("127.0.0.1", port, {}));
+			h.run_for(0.02);
+			local count = 0;
+			for fd in pairs(inherited()) do
+				if not before[fd] then count = count + 1; end
+			end
+			print(count);
+		]], { seconds = 5 });
+		assert.equal(0, status, output);
+		h.deviation("LuaSocket's sockets are inherited", {
+			epoll = function () assert.equal("3\n", output); end;
+			go = function () assert.equal("0\n", output); end;
+		});
+	end);
+end);
