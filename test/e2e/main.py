@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks", "crowd": "crowd_checks",
+PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks", "web": "web_checks", "crowd": "crowd_checks",
          "soak": "soak_checks"}  # the name of a part -> its module
 
 
