@@ -15,8 +15,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/chunked":
             self.answer_in_chunks(PAGE)
-        elif self.path == "/until-the-end":
-            self.answer_until_the_end(PAGE)
+        elif self.path == "/cut":
+            self.answer_cut_short(PAGE)
         else:
             self.answer(200 if self.path == "/page" else 404, PAGE if self.path == "/page" else b"no such page")
 
@@ -41,10 +41,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         self.wfile.write(b"0\r\n\r\n")
 
-    def answer_until_the_end(self, body):
+    def answer_cut_short(self, body):
         self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:-1])
 
     def log_message(self, *args):
         pass
