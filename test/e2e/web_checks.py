@@ -273,7 +273,7 @@ async def slot(world, size):
 
 
 def put(port, context, path, headers, data):
-    with contextlib.closing(web.connect(port, context)) as connection:
+    with contextlib.closing(web.connect(port, context, timeout=40)) as connection:
         connection.request("PUT", path, data, headers | {"Host": "localhost"})
         return connection.getresponse().status
 
