@@ -239,6 +239,7 @@ func Again(err error) bool {
 
 // Write encrypts all of p.
 func (s *Session) Write(p []byte) error {
+	s.transport.reserve(len(p) + len(p)/32 + 64) // room for the records' heads and tags
 	_, err := s.conn.Write(p)
 	return err
 }
@@ -336,6 +337,16 @@ func (t *transport) Write(p []byte) (int, error) {
 	defer t.mu.Unlock()
 	t.out = append(t.out, p...)
 	return len(p), nil
+}
+
+// reserve makes room for so much more output at once, which is cheaper than
+// growing by and by.
+func (t *transport) reserve(size int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if cap(t.out)-len(t.out) < size {
+		t.out = append(make([]byte, 0, len(t.out)+size), t.out...)
+	}
 }
 
 func (t *transport) feed(data []byte) {

@@ -503,6 +503,28 @@ func TestSessionIdleMemory(t *testing.T) {
 	})
 }
 
+// A file of 200 MiB is that much output, in pieces of 64 KiB: whatever each
+// costs beyond its own size is garbage to collect.
+func TestSessionWriteAllocatesOnce(t *testing.T) {
+	eachVersion(t, func(t *testing.T, change func(*Config)) {
+		server, _ := connected(t, sessionContext(t, "server", change, "p256"), sessionContext(t, "client", nil))
+		piece := make([]byte, 64<<10)
+		const pieces = 200
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range pieces {
+			if err := server.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+			server.Output()
+		}
+		runtime.ReadMemStats(&after)
+		if each := (after.TotalAlloc - before.TotalAlloc) / pieces; each > 84<<10 {
+			t.Errorf("%d KiB allocated for each piece of 64 KiB", each>>10)
+		}
+	})
+}
+
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()

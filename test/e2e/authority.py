@@ -1,6 +1,8 @@
 """A certificate authority of the test's own, and the certificates that it issues, good ones and others."""
 
+import base64
 import datetime
+import hashlib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -60,3 +62,10 @@ class Authority:
 
 def serial(file):
     return x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+
+
+def pin(file):
+    """By what a browser knows the key of a certificate: the SHA-256 of the public key, in base64."""
+    key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
+    encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(encoded).digest()).decode()

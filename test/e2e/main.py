@@ -13,7 +13,7 @@ import time
 
 # The name of a part -> its module
 PARTS = {"plain": "checks", "tls": "tls_checks", "modules": "module_checks", "crowd": "crowd_checks",
-         "soak": "soak_checks", "daemon": "daemon_checks"}
+         "soak": "soak_checks", "daemon": "daemon_checks", "web": "web_checks"}
 
 
 class World:
