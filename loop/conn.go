@@ -45,6 +45,7 @@ type conn struct {
 	loop     *Loop
 	state    connState
 	datagram bool
+	kind     Kind
 
 	finishing bool // the Lua side has closed; the rest of the output is sent
 	paused    bool
@@ -276,6 +277,7 @@ func (c *conn) read() {
 		c.eof = true
 		c.peerClosed()
 	case n > 0:
+		c.loop.stats.Received += uint64(n)
 		if c.state == stateConnecting {
 			c.opened(true)
 		}
@@ -446,7 +448,9 @@ func (c *conn) sendDatagram(data []byte) {
 		return // nobody means to send an empty datagram
 	}
 	err := unix.Send(c.fd, data, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-	if err != nil && err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
+	if err == nil {
+		c.loop.stats.Sent += uint64(len(data))
+	} else if err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
 		c.end(reason(err), false)
 	}
 }
@@ -469,6 +473,7 @@ func (c *conn) flush() {
 			c.end(reason(err), false)
 			return
 		}
+		c.loop.stats.Sent += uint64(n)
 		if c.security < securityHandshake {
 			c.sent += uint64(n)
 		}
@@ -610,6 +615,9 @@ func (c *conn) end(text string, byPeer bool) {
 	if c.state == stateClosed {
 		return
 	}
+	if c.security == securityHandshake {
+		c.loop.stats.handshakeFailed(text)
+	}
 	c.loop.emit(Event{Kind: Closed, Handle: c.handle, Flag: byPeer, text: text})
 	c.close()
 }
@@ -622,9 +630,7 @@ func (c *conn) close() {
 	case c.state != stateOpen || c.datagram:
 	case c.security == secured:
 		c.sayGoodbye()
-		if len(c.out) > 0 {
-			_, _ = send(c.fd, c.out[c.sentOut:]) // as much as goes at once
-		}
+		c.sendLast()
 		c.discardInput()
 	case c.security == securityHandshake:
 		c.session.Stop()
@@ -632,12 +638,23 @@ func (c *conn) close() {
 		c.discardInput()
 	}
 	c.state = stateClosed
+	c.loop.stats.Closed[c.kind]++
 	c.loop.alarms.remove(&c.alarm)
 	// A socket that others share, by a duplicate or a fork, does not leave
 	// epoll when our descriptor is closed.
 	c.leave(c.loop.poller)
 	closeFD(c.fd)
 	c.direct, c.out, c.pending, c.early = nil, nil, nil, nil
+}
+
+// sendLast sends as much of the output as the kernel takes at once.
+func (c *conn) sendLast() {
+	if len(c.out) == 0 {
+		return
+	}
+	if n, err := send(c.fd, c.out[c.sentOut:]); err == nil { // nobody is left to hear of an error
+		c.loop.stats.Sent += uint64(n)
+	}
 }
 
 // discardInput reads what has arrived. Closing a TCP socket that has unread

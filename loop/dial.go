@@ -48,6 +48,7 @@ func (l *Loop) Dial(host string, port int, socketType string, mode int) (Opened,
 		if err != nil {
 			return Opened{}, &Error{err}
 		}
+		c.count(KindOutgoing)
 		return c.opening(), nil
 	}
 	return Opened{}, err
@@ -87,6 +88,7 @@ func (l *Loop) Adopt(fd, mode int) (Opened, error) {
 	if err != nil {
 		return Opened{}, &Error{err}
 	}
+	c.count(KindAdopted)
 	return c.opening(), nil
 }
 

@@ -90,6 +90,7 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 		closeFD(fd)
 		return Opened{}, &Error{unix.EMFILE}
 	}
+	l.stats.Opened[KindListener]++
 	if err := s.want(l.poller, readable); err != nil {
 		l.Release(s.handle)
 		return Opened{}, &Error{err}
@@ -130,10 +131,12 @@ func (s *listener) accepted(fd int) {
 		s.failed(err)
 		return
 	}
+	c.count(KindAccepted)
 	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd)})
 }
 
 func (s *listener) failed(err error) {
+	s.loop.stats.AcceptErrors++
 	s.loop.emit(Event{Kind: AcceptFailed, Handle: s.handle, text: reason(err)})
 	s.pauseFor(s.loop.settings.AcceptRetryInterval)
 }
@@ -163,6 +166,7 @@ func (s *listener) ring() {
 }
 
 func (s *listener) close() {
+	s.loop.stats.Closed[KindListener]++
 	s.loop.alarms.remove(&s.alarm)
 	s.leave(s.loop.poller)
 	closeFD(s.fd)

@@ -16,6 +16,7 @@ import (
 type Loop struct {
 	Timers   *Timers
 	settings Settings
+	stats    Stats
 
 	poller   *poller
 	objects  table[object]
@@ -143,6 +144,7 @@ func (l *Loop) Step(log []byte, maxWait int64) ([]Event, error) {
 	l.ringAlarms()
 	l.batch, l.coming = l.coming, l.batch
 	l.showTexts()
+	l.stats.Events += uint64(len(l.batch))
 	if len(l.batch) > 0 {
 		err = nil // it will come again, when nothing else is to be told
 	}

@@ -21,6 +21,7 @@ func (l *Loop) Watch(fd int, flags uint32) (Opened, error) {
 	if w.handle = l.objects.insert(w); w.handle == 0 {
 		return Opened{}, &Error{unix.EMFILE}
 	}
+	l.stats.Opened[KindWatch]++
 	return Opened{Handle: w.handle, FD: fd}, w.setFlags(flags)
 }
 
@@ -69,4 +70,7 @@ func (w *watch) ready(events uint32) {
 	w.loop.emit(Event{Kind: Ready, Handle: w.handle, Value: value})
 }
 
-func (w *watch) close() { w.leave(w.loop.poller) }
+func (w *watch) close() {
+	w.loop.stats.Closed[KindWatch]++
+	w.leave(w.loop.poller)
+}

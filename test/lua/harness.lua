@@ -14,6 +14,7 @@ local harness = {};
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".";
 local root = here .. "/../..";
+harness.root = root;
 local prosody_lib = os.getenv("PROSODY_LIB") or "/usr/lib/prosody";
 
 harness.backend_name = os.getenv("BACKEND") or "epoll";
