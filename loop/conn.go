@@ -469,7 +469,8 @@ func (c *conn) flush() {
 	if len(data) > 0 {
 		var err error
 		n, err = send(c.fd, data)
-		if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+		// EINPROGRESS: TCP Fast Open has sent a SYN that had no room for data.
+		if err != nil && err != unix.EAGAIN && err != unix.EINTR && err != unix.EINPROGRESS {
 			c.end(reason(err), false)
 			return
 		}

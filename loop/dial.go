@@ -64,6 +64,9 @@ func (l *Loop) connect(ip netip.Addr, port, kind int) (int, error) {
 		return -1, err
 	}
 	l.defaultOptions(fd)
+	if kind == unix.SOCK_STREAM {
+		l.dialOptions(fd)
+	}
 	if err = unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
 		closeFD(fd)
 		return -1, &Error{err}

@@ -18,7 +18,7 @@ type listener struct {
 	retry int64    // when accepting goes on after an error; 0: now
 }
 
-// Listen binds a TCP socket: host is an address, "*" for every IPv4 address,
+// Listen binds a TCP socket, unless systemd has done so: host is an address, "*" for every IPv4 address,
 // "::" for every IPv6 address (and no IPv4), or a name.
 func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
 	if err := checkPort(port); err != nil {
@@ -32,6 +32,9 @@ func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
 		return Opened{}, err
 	}
 	for _, ip := range ips {
+		if fd, ok := l.inherited(ip, port); ok {
+			return l.Serve(fd, mode)
+		}
 		var fd int
 		if fd, err = l.bind(ip, port); err == nil {
 			return l.newListener(fd, mode)
@@ -53,7 +56,6 @@ func (l *Loop) bind(ip netip.Addr, port int) (int, error) {
 	if err == nil && ip.Is6() {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
-	l.listenerOptions(fd)
 	if err == nil {
 		err = unix.Bind(fd, sa)
 	}
@@ -86,6 +88,7 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 	s := &listener{loop: l, mode: readMode(mode)}
 	s.alarm.owner = s
 	s.fd = fd
+	l.listenerOptions(fd)
 	if s.handle = l.objects.insert(s); s.handle == 0 {
 		closeFD(fd)
 		return Opened{}, &Error{unix.EMFILE}

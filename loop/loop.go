@@ -17,6 +17,7 @@ type Loop struct {
 	Timers   *Timers
 	settings Settings
 	stats    Stats
+	systemd  map[Name]int // sockets that it opened for us; nil before they are looked for
 
 	poller   *poller
 	objects  table[object]

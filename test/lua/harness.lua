@@ -509,16 +509,17 @@ local backend = h.backend;
 ]];
 
 -- Start Lua code in a new process, which has the harness. Returns the file of
--- its output. Options: `shell`, code to run before, such as a ulimit; `seconds`
--- after which it is killed; `plain`, for a script that loads the harness itself.
+-- its output. Options: `shell`, code to run before, such as a ulimit; `launcher`,
+-- a command that runs the one behind it; `seconds` after which it is killed;
+-- `plain`, for a script that loads the harness itself.
 function harness.start_script(code, options)
 	options = options or {};
 	local name = os.tmpname();
 	local file = assert(io.open(name, "w"));
 	file:write(script_path, options.plain and "" or script_header, code);
 	file:close();
-	local command = ("%s; timeout -k 1 %d lua5.4 %s 2>&1; echo status $?; rm -f %s"):format(
-		options.shell or ":", options.seconds or 20, name, name);
+	local command = ("%s; timeout -k 1 %d %s lua5.4 %s 2>&1; echo status $?; rm -f %s"):format(
+		options.shell or ":", options.seconds or 20, options.launcher or "", name, name);
 	return assert(io.popen(command));
 end
 
