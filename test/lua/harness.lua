@@ -18,6 +18,7 @@ harness.root = root;
 local prosody_lib = os.getenv("PROSODY_LIB") or "/usr/lib/prosody";
 
 harness.backend_name = os.getenv("BACKEND") or "epoll";
+harness.prosody_lib = prosody_lib;
 harness.go = harness.backend_name == "go";
 harness.epoll = harness.backend_name == "epoll";
 
