@@ -217,7 +217,22 @@ function harness.run_until(condition, what, timeout)
 	local deadline = socket.gettime() + timeout;
 	local met, condition_error;
 	local watch;
+	local function leave_loop()
+		-- Again in each tick: a callback in between may close all that there is.
+		if watch then
+			watch:close();
+		end
+		watch = backend.watchfd(waker:getfd(), function ()
+			waker:receive();
+			error(stop, 0);
+		end);
+		waker:send("stop");
+		return 0.001;
+	end
 	local ticker = backend.add_task(0, function ()
+		if watch then
+			return leave_loop();
+		end
 		for peer in pairs(peers) do
 			peer:pump();
 		end
@@ -227,13 +242,7 @@ function harness.run_until(condition, what, timeout)
 			condition_error = ret;
 		end
 		if met or not ok or socket.gettime() > deadline then
-			-- Only now, for a spec may close all that there is.
-			watch = backend.watchfd(waker:getfd(), function ()
-				waker:receive();
-				error(stop, 0);
-			end);
-			waker:send("stop");
-			return;
+			return leave_loop(); -- only now, for a spec may close all that there is
 		end
 		return 0.001;
 	end);
@@ -242,7 +251,7 @@ function harness.run_until(condition, what, timeout)
 	if watch then
 		watch:close();
 	end
-	waker:receive();
+	while waker:receive() do end -- luacheck: ignore 542
 	collectgarbage();
 	if ok then
 		error(("loop() returned %s while waiting for %s"):format(tostring(err), tostring(what)), 2);
