@@ -45,6 +45,16 @@ struct object {
 	bool tls;         /* the handshake is complete */
 };
 
+/* Who reads the statistics: each has its own maxima. */
+enum reader { READ_BY_STATS, READ_BY_METRICS, READERS };
+
+/* How long something takes, as a histogram. */
+#define TIMING_BOUNDS 6
+struct timing {
+	uint64_t buckets[TIMING_BOUNDS + 1], count;
+	double seconds, longest[READERS];
+};
+
 struct backend {
 	uint32_t io; /* number of the I/O side, 0 when closed */
 	struct sgo_settings settings;
@@ -62,6 +72,9 @@ struct backend {
 	bool quitting;
 	double close_again, deadline; /* monotonic seconds */
 	uint64_t id_state;
+
+	double turn_began;
+	struct timing turns, timer_lag;
 
 	/* registry references */
 	int objects_ref, timers_ref, params_ref, signals_ref;
@@ -145,6 +158,16 @@ void call_signal_handler(lua_State *L, struct backend *b, int number);
 void push_socket(lua_State *L, struct backend *b, uint64_t handle);
 void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
 
+/* stats.c: what is counted for the operator; metrics.c publishes it */
+extern const double timing_bounds[TIMING_BOUNDS];
+double timing_take_longest(struct timing *t, enum reader reader);
+void turn_begins(struct backend *b);
+void turn_ends(struct backend *b);
+void timers_late(struct backend *b, double seconds);
+void each_failure(lua_State *L, const char *lines, void (*f)(lua_State *, const char *reason, uint64_t n));
+int api_stats(lua_State *L);
+void open_metrics(lua_State *L);
+
 /* context.c: TLS contexts */
 struct context {
 	uint32_t io;
@@ -178,6 +201,8 @@ int tls_exportkeyingmaterial(lua_State *L);
 #endif
 #if LUA_VERSION_NUM >= 502
 #define lua_objlen lua_rawlen
+#else
+#define lua_pushglobaltable(L) lua_pushvalue(L, LUA_GLOBALSINDEX)
 #endif
 
 #endif

@@ -303,11 +303,13 @@ func sgo_timer_reschedule(io C.uint32_t, id C.uint64_t, delay C.double) {
 }
 
 //export sgo_timer_tick
-func sgo_timer_tick(io C.uint32_t) {
+func sgo_timer_tick(io C.uint32_t) C.double {
+	late := -1.0
 	with(io, nil, func(s *side) error {
-		s.loop.Timers.Tick()
+		late = s.loop.Timers.Tick()
 		return nil
 	})
+	return C.double(late)
 }
 
 //export sgo_timer_pop

@@ -213,6 +213,12 @@ func TestDeadNumbers(t *testing.T) {
 			sgo_timer_stop(number, 1) != 0 || sgo_timer_pop(number) != 0 || sgo_timer_repeat(number, 1, 0) != 0 {
 			t.Error("a dead number has objects")
 		}
+		var stats cStats
+		var failures cText
+		stats.events = 1
+		if sgo_stats(number, &stats, &failures); stats.events != 0 || failures.data != nil {
+			t.Error("a dead number has statistics")
+		}
 		sgo_flush(number, nil, 0)
 		sgo_release(number, 1)
 		sgo_timer_reschedule(number, 1, 0)

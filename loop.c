@@ -390,6 +390,7 @@ static int api_loop(lua_State *L)
 	bool once = lua_toboolean(L, 1);
 	lua_settop(L, 0);
 	luaL_checkstack(L, 32, "loop");
+	turn_begins(b);
 	do {
 		deliver_batch(L, b); /* what an error left */
 		run_timers(L, b);
@@ -398,7 +399,9 @@ static int api_loop(lua_State *L)
 		call_predrain(L, b);
 		bool done = b->quitting && b->live == 0;
 		double until = done ? monotonic_clock() : b->quitting ? b->close_again : 0;
+		turn_ends(b);
 		step(L, b, until);
+		turn_begins(b);
 		deliver_batch(L, b);
 	} while (!once && !(b->quitting && b->live == 0));
 	if (!b->quitting)

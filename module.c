@@ -210,6 +210,7 @@ static const luaL_Reg general_functions[] = {
 	{"get_backend", api_get_backend},
 	{"set_config", api_set_config},
 	{"hook_signal", api_hook_signal},
+	{"stats", api_stats},
 	{"tls_builder", api_tls_builder},
 	{NULL, NULL}
 };
@@ -245,6 +246,7 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	lua_setfield(L, 2, "timer");
 	push_event_table(L);
 	lua_setfield(L, 2, "event");
+	open_metrics(L);
 
 	/* Defaults for C, as for Go. */
 	lua_getfield(L, 2, "set_config");

@@ -79,9 +79,12 @@ static int timer_to_absolute_time(lua_State *L)
 void run_timers(lua_State *L, struct backend *b)
 {
 	uint64_t id;
-	double now = wall_clock();
 	int top = lua_gettop(L);
-	sgo_timer_tick(b->io);
+	double late = sgo_timer_tick(b->io);
+	if (late < 0)
+		return;
+	timers_late(b, late);
+	double now = wall_clock();
 	while ((id = sgo_timer_pop(b->io)) != 0) {
 		int nargs = 2;
 		lua_rawgeti(L, LUA_REGISTRYINDEX, b->timers_ref);

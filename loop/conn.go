@@ -45,6 +45,7 @@ type conn struct {
 	loop     *Loop
 	state    connState
 	datagram bool
+	kind     Kind
 
 	starting  bool // the Lua side has not sent cmdStart yet
 	finishing bool // the Lua side has closed; the rest of the output is sent
@@ -278,6 +279,7 @@ func (c *conn) read() {
 		c.eof = true
 		c.peerClosed()
 	case n > 0:
+		c.loop.stats.Received += uint64(n)
 		if c.state == stateConnecting {
 			c.opened(true)
 		}
@@ -447,7 +449,9 @@ func (c *conn) sendDatagram(data []byte) {
 		return // nobody means to send an empty datagram
 	}
 	err := unix.Send(c.fd, data, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-	if err != nil && err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
+	if err == nil {
+		c.loop.stats.Sent += uint64(len(data))
+	} else if err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
 		c.end(reason(err), false)
 	}
 }
@@ -466,10 +470,12 @@ func (c *conn) flush() {
 	if len(data) > 0 {
 		var err error
 		n, err = send(c.fd, data)
-		if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+		// EINPROGRESS: TCP Fast Open has sent a SYN that had no room for data.
+		if err != nil && err != unix.EAGAIN && err != unix.EINTR && err != unix.EINPROGRESS {
 			c.end(reason(err), false)
 			return
 		}
+		c.loop.stats.Sent += uint64(n)
 		if c.security < securityHandshake {
 			c.sent += uint64(n)
 		}
@@ -611,6 +617,9 @@ func (c *conn) end(text string, byPeer bool) {
 	if c.state == stateClosed {
 		return
 	}
+	if c.security == securityHandshake {
+		c.loop.stats.handshakeFailed(text)
+	}
 	c.loop.emit(Event{Kind: Closed, Handle: c.handle, Flag: byPeer, text: text})
 	c.close()
 }
@@ -623,9 +632,7 @@ func (c *conn) close() {
 	case c.state != stateOpen || c.datagram:
 	case c.security == secured:
 		c.sayGoodbye()
-		if len(c.out) > 0 {
-			_, _ = send(c.fd, c.out[c.sentOut:]) // as much as goes at once
-		}
+		c.sendLast()
 		c.discardInput()
 	case c.security == securityHandshake:
 		c.session.Stop()
@@ -633,12 +640,23 @@ func (c *conn) close() {
 		c.discardInput()
 	}
 	c.state = stateClosed
+	c.loop.stats.Closed[c.kind]++
 	c.loop.alarms.remove(&c.alarm)
 	// A socket that others share, by a duplicate or a fork, does not leave
 	// epoll when our descriptor is closed.
 	c.leave(c.loop.poller)
 	closeFD(c.fd)
 	c.direct, c.out, c.pending, c.early = nil, nil, nil, nil
+}
+
+// sendLast sends as much of the output as the kernel takes at once.
+func (c *conn) sendLast() {
+	if len(c.out) == 0 {
+		return
+	}
+	if n, err := send(c.fd, c.out[c.sentOut:]); err == nil { // nobody is left to hear of an error
+		c.loop.stats.Sent += uint64(n)
+	}
 }
 
 // discardInput reads what has arrived. Closing a TCP socket that has unread

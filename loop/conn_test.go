@@ -140,27 +140,27 @@ func TestOutputThatIsAddedToWaitsItsTurn(t *testing.T) {
 // TestOutputIsMovedUp adds to output most of which has been sent.
 func TestOutputIsMovedUp(t *testing.T) {
 	l := newTestLoop(t)
+	want := pattern(24 << 20) // before the peer's deadline is set: it takes a while
 	h, peer := l.accept(0)
-	want := pattern(24 << 20)
 	l.put(h, want)
 	l.step(0)
-	got := ""
+	got := make([]byte, 0, len(want))
 	for c := l.inner(h); c.sentOut <= len(c.out)/2; l.holdThread() {
-		got += readFull(t, peer, 500_000)
+		got = append(got, readFull(t, peer, 500_000)...)
 		if l.step(10 * time.Millisecond); l.Sent(h) == uint64(len(want)) {
 			t.Fatal("nothing is left to send: the test needs a part")
 		}
 	}
 	l.put(h, "more")
 	l.step(0)
-	rest := make(chan string)
+	rest := make(chan []byte)
 	go func() {
 		b, _ := io.ReadAll(peer) // too little fails below
-		rest <- string(b)
+		rest <- b
 	}()
 	l.cmd(h, cmdFinish)
 	l.awaitClosed(h, "", false)
-	if got += <-rest; got != want+"more" {
+	if got = append(got, <-rest...); string(got) != want+"more" {
 		t.Errorf("%d bytes arrived, want %d in order", len(got), len(want)+4)
 	}
 }

@@ -50,6 +50,7 @@ func (l *Loop) Dial(host string, port int, socketType string, mode int) (Opened,
 		if err != nil {
 			return Opened{}, &Error{err}
 		}
+		c.count(KindOutgoing)
 		return c.opening(), nil
 	}
 	return Opened{}, err
@@ -65,6 +66,9 @@ func (l *Loop) connect(ip netip.Addr, port, kind int) (int, error) {
 		return -1, err
 	}
 	l.defaultOptions(fd)
+	if kind == unix.SOCK_STREAM {
+		l.dialOptions(fd)
+	}
 	if err = unix.Connect(fd, sa); err != nil && err != unix.EINPROGRESS {
 		closeFD(fd)
 		return -1, &Error{err}
@@ -91,6 +95,7 @@ func (l *Loop) Adopt(fd, mode int) (Opened, error) {
 	if err != nil {
 		return Opened{}, &Error{err}
 	}
+	c.count(KindAdopted)
 	return c.opening(), nil
 }
 

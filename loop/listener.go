@@ -18,7 +18,7 @@ type listener struct {
 	retry int64    // when accepting goes on after an error; 0: now
 }
 
-// Listen binds a TCP socket: host is an address, "*" for every IPv4 address,
+// Listen binds a TCP socket, unless systemd has done so: host is an address, "*" for every IPv4 address,
 // "::" for every IPv6 address (and no IPv4), or a name.
 func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
 	if err := checkPort(port); err != nil {
@@ -34,6 +34,9 @@ func (l *Loop) Listen(host string, port, mode int) (Opened, error) {
 	l.enter() // not before the name is known
 	defer l.leave()
 	for _, ip := range ips {
+		if fd, ok := l.inherited(ip, port); ok {
+			return l.serve(fd, mode)
+		}
 		var fd int
 		if fd, err = l.bind(ip, port); err == nil {
 			return l.newListener(fd, mode)
@@ -55,7 +58,6 @@ func (l *Loop) bind(ip netip.Addr, port int) (int, error) {
 	if err == nil && ip.Is6() {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
-	l.listenerOptions(fd)
 	if err == nil {
 		err = unix.Bind(fd, sa)
 	}
@@ -74,6 +76,10 @@ func (l *Loop) bind(ip netip.Addr, port int) (int, error) {
 func (l *Loop) Serve(fd, mode int) (Opened, error) {
 	l.enter()
 	defer l.leave()
+	return l.serve(fd, mode)
+}
+
+func (l *Loop) serve(fd, mode int) (Opened, error) {
 	dup, err := own(fd)
 	if err != nil {
 		return Opened{}, err
@@ -90,10 +96,12 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 	s := &listener{loop: l, mode: readMode(mode)}
 	s.alarm.owner = s
 	s.fd = fd
+	l.listenerOptions(fd)
 	if s.handle = l.objects.insert(s); s.handle == 0 {
 		closeFD(fd)
 		return Opened{}, &Error{unix.EMFILE}
 	}
+	l.stats.Opened[KindListener]++
 	if err := s.want(l.poller, readable); err != nil {
 		l.release(s.handle)
 		return Opened{}, &Error{err}
@@ -134,10 +142,12 @@ func (s *listener) accepted(fd int) {
 		s.failed(err)
 		return
 	}
+	c.count(KindAccepted)
 	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(namesOf(fd))})
 }
 
 func (s *listener) failed(err error) {
+	s.loop.stats.AcceptErrors++
 	s.loop.emit(Event{Kind: AcceptFailed, Handle: s.handle, text: reason(err)})
 	s.pauseFor(s.loop.settings.AcceptRetryInterval)
 }
@@ -167,6 +177,7 @@ func (s *listener) ring() {
 }
 
 func (s *listener) close() {
+	s.loop.stats.Closed[KindListener]++
 	s.loop.alarms.remove(&s.alarm)
 	s.leave(s.loop.poller)
 	closeFD(s.fd)

@@ -29,6 +29,8 @@ type Loop struct {
 
 	gate     gate // guards what follows
 	settings Settings
+	stats    Stats
+	systemd  map[Name]int // sockets that it opened for us; nil before they are looked for
 	poller   *poller
 	objects  table[object]
 	contexts table[*tls.Context]
@@ -182,7 +184,7 @@ func (l *Loop) turn(s *stepper, maxWait int64) bool {
 		return false // what was ready will be so for the successor
 	}
 	for i := range n {
-		l.serve(&s.ready[i])
+		l.dispatch(&s.ready[i])
 		l.gate.yield()
 		if s.retired {
 			return false
@@ -240,7 +242,7 @@ func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
 	return n, err
 }
 
-func (l *Loop) serve(ev *unix.EpollEvent) {
+func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	if h := handleOf(ev); h == 0 {
 		l.receivePosted()
 	} else if o, ok := l.objects.get(h); ok {
@@ -262,6 +264,7 @@ const eventLimit = 4096
 // publish leaves what happened for the Lua side.
 func (l *Loop) publish(err error) {
 	var waiting int
+	l.stats.Events += uint64(len(l.coming))
 	l.coming, waiting = l.mail.leaveEvents(l.coming, err)
 	l.starved = l.starved || waiting > eventLimit
 }

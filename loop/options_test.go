@@ -129,6 +129,23 @@ func TestSettingsBecomeOptions(t *testing.T) {
 		if got := option(t, l.FD(server), unix.IPPROTO_TCP, unix.TCP_FASTOPEN); got != c.settings.FastOpen {
 			t.Errorf("TCP_FASTOPEN is %d, want %d", got, c.settings.FastOpen)
 		}
+		if got := option(t, l.FD(client), unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT); (got > 0) != (c.settings.FastOpen > 0) {
+			t.Errorf("TCP_FASTOPEN_CONNECT is %d with tcp_fastopen = %d", got, c.settings.FastOpen)
+		}
+	}
+}
+
+// TestServedSocketsGetTheOptionsToo: as in the reference, also those that
+// somebody else made.
+func TestServedSocketsGetTheOptionsToo(t *testing.T) {
+	l := newTestLoop(t)
+	theirs, _ := l.listen(0)
+	settings := DefaultSettings()
+	settings.FastOpen = 7
+	l.Configure(settings)
+	ours := must(l.Serve(l.FD(theirs), 0))(t)
+	if got := option(t, ours.FD, unix.IPPROTO_TCP, unix.TCP_FASTOPEN); got != 7 {
+		t.Errorf("TCP_FASTOPEN is %d, want 7", got)
 	}
 }
 

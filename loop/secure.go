@@ -102,6 +102,7 @@ func (c *conn) startTLS(cmd secureCommand) {
 	}
 	context, ok := c.loop.contexts.get(cmd.context)
 	if !ok {
+		c.loop.stats.handshakeFailed(cmd.text)
 		c.end(cmd.text, false) // what was wrong with it
 		return
 	}
@@ -172,6 +173,7 @@ func (c *conn) handshakeProgress() {
 
 func (c *conn) handshakeDone() {
 	c.security = secured
+	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
 	c.writeDeadline = 0
 	c.setReadDeadline(c.loop.settings.ReadTimeout)
@@ -237,6 +239,7 @@ func (c *conn) readRaw() {
 		c.eof = true
 		c.session.FeedEOF()
 	default:
+		c.loop.stats.Received += uint64(n)
 		c.session.Feed(scratch[:n])
 	}
 	if c.security == securityHandshake {
@@ -278,8 +281,6 @@ func (c *conn) readSecured() {
 // alert to the peer: that goes out if the kernel takes it at once.
 func (c *conn) endWithAlert(err error) {
 	c.takeCiphertext()
-	if len(c.out) > 0 {
-		_, _ = send(c.fd, c.out[c.sentOut:]) // nobody is left to hear of an error
-	}
+	c.sendLast()
 	c.end(c.session.Reason(err), false)
 }

@@ -57,6 +57,7 @@ type ioThread struct {
 	luaWaited int64
 	batches   int64
 	events    int64
+	switches  uint64
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
 }
@@ -113,6 +114,7 @@ func (t *ioThread) loadSince(now int64) load {
 func (l *Loop) startThread() {
 	s := &stepper{}
 	l.thread.stepper = s
+	l.thread.switches++
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
@@ -141,6 +143,7 @@ func (l *Loop) retireThread() {
 	l.thread.stepper.retired = true
 	l.gate.leave()
 	l.thread.stepper = nil
+	l.thread.switches++
 	l.knock()
 	l.mail.stepper.ring()
 	l.thread.running.Wait()

@@ -67,8 +67,15 @@ func (ts *Timers) Reschedule(id Handle, delay float64) {
 	}
 }
 
-// Tick starts a run of expired timers.
-func (ts *Timers) Tick() { ts.tick = ts.now() }
+// Tick starts a run of expired timers. It returns by how many seconds the
+// first of them is late, negative if none has expired.
+func (ts *Timers) Tick() float64 {
+	ts.tick = ts.now()
+	if t, ok := ts.heap.top(); ok && t.due <= ts.tick {
+		return float64(ts.tick-t.due) / 1e9
+	}
+	return -1
+}
 
 // Pop takes the next timer that had expired when the tick started, or
 // returns zero. The caller settles it, with Repeat or Stop, after running it.

@@ -26,6 +26,7 @@ func (l *Loop) Watch(fd int, flags uint32) (Opened, error) {
 	if w.handle = l.objects.insert(w); w.handle == 0 {
 		return Opened{}, &Error{unix.EMFILE}
 	}
+	l.stats.Opened[KindWatch]++
 	return Opened{Handle: w.handle, FD: fd}, w.setFlags(flags)
 }
 
@@ -88,4 +89,7 @@ func (w *watch) settle() {
 	}
 }
 
-func (w *watch) close() { w.leave(w.loop.poller) }
+func (w *watch) close() {
+	w.loop.stats.Closed[KindWatch]++
+	w.leave(w.loop.poller)
+}

@@ -1,4 +1,5 @@
 local h = require "harness";
+local lfs = require "lfs";
 local backend = h.backend;
 
 describe("backend", function ()
@@ -117,5 +118,99 @@ describe("backend", function ()
 		assert.equal(42, call[2]);
 		assert.is_nil(conn:on("nothing-that-exists"));
 		rec:expect("onconnect onstatus");
+	end);
+end);
+
+-- docs/api.md: the names in the tables of a section
+local function documented(title)
+	local file = assert(io.open(h.root .. "/docs/api.md"));
+	local section = (file:read("*a") .. "\n## "):match("\n## " .. title .. "\n(.-)\n## ");
+	file:close();
+	local names = {};
+	for cell in section:gmatch("\n| (`[^|]+) |") do
+		for name in cell:gmatch("`([%w_]+)") do
+			names[name] = true;
+		end
+	end
+	return names;
+end
+
+local function names_of(t)
+	local names = {};
+	for name in pairs(t) do
+		names[name] = true;
+	end
+	return names;
+end
+
+describe("docs/api.md", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	-- The page has every name of both reference backends; and this one has
+	-- what the page has, and no more.
+	local function compare(title, exported, without)
+		local docs = documented(title);
+		for name in pairs(without) do
+			docs[name], exported[name] = nil, nil;
+		end
+		h.deviation("13 has more than 0.12, and we have a few names more", {
+			epoll = function ()
+				for name in pairs(exported) do
+					assert.is_true(docs[name], name .. " is not documented");
+				end
+			end;
+			go = function () assert.same(docs, exported); end;
+		});
+	end
+
+	it("has the functions", function ()
+		compare("Functions", names_of(backend), { event = true, timer = true });
+	end);
+
+	it("has the timer functions", function ()
+		compare("Timers", names_of(backend.timer), {});
+	end);
+
+	it("has the methods of connections and servers", function ()
+		local server = h.listen({});
+		local of_the_reference_only = { -- steps of its own, that nobody else calls
+			init = true, inittls = true, onacceptable = true, onconnect = true, tlshandshake = true, log = true,
+		};
+		compare("Connections and servers", names_of(getmetatable(server).__index), of_the_reference_only);
+	end);
+
+	it("has the fields", function ()
+		local objects = {
+			h.listen({}, { sni_hosts = {}, read_size = 100 }),
+			h.accepted(h.recorder()),
+			(h.outgoing(h.recorder(), 4096, { servername = "name" })),
+		};
+		local docs, seen = documented("Fields"), {};
+		for _, object in ipairs(objects) do
+			for name in pairs(object) do
+				seen[name] = true;
+			end
+		end
+		-- With TLS only
+		seen.tls_ctx, seen.tls_direct = true, true;
+		for name in pairs(docs) do
+			assert.is_true(seen[name], name .. " does not exist");
+		end
+	end);
+
+	it("has the callbacks", function ()
+		local docs, called = documented("Callbacks"), {};
+		for name in lfs.dir(h.root) do
+			if name:match("%.c$") then
+				local file = assert(io.open(h.root .. "/" .. name));
+				for callback in file:read("*a"):gmatch('"(on%l%l+)"') do
+					called[callback] = true;
+				end
+				file:close();
+			end
+		end
+		called.onreadable, called.onwritable = nil, nil; -- of watches
+		assert.same(docs, called);
 	end);
 end);

@@ -14,9 +14,11 @@ local harness = {};
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or ".";
 local root = here .. "/../..";
+harness.root = root;
 local prosody_lib = os.getenv("PROSODY_LIB") or "/usr/lib/prosody";
 
 harness.backend_name = os.getenv("BACKEND") or "epoll";
+harness.prosody_lib = prosody_lib;
 harness.go = harness.backend_name == "go";
 harness.epoll = harness.backend_name == "epoll";
 
@@ -232,7 +234,22 @@ function harness.run_until(condition, what, timeout)
 	local deadline = socket.gettime() + timeout;
 	local met, condition_error;
 	local watch;
+	local function leave_loop()
+		-- Again in each tick: a callback in between may close all that there is.
+		if watch then
+			watch:close();
+		end
+		watch = backend.watchfd(waker:getfd(), function ()
+			waker:receive();
+			error(stop, 0);
+		end);
+		waker:send("stop");
+		return 0.001;
+	end
 	local ticker = backend.add_task(0, function ()
+		if watch then
+			return leave_loop();
+		end
 		for peer in pairs(peers) do
 			peer:pump();
 		end
@@ -242,13 +259,7 @@ function harness.run_until(condition, what, timeout)
 			condition_error = ret;
 		end
 		if met or not ok or socket.gettime() > deadline then
-			-- Only now, for a spec may close all that there is.
-			watch = backend.watchfd(waker:getfd(), function ()
-				waker:receive();
-				error(stop, 0);
-			end);
-			waker:send("stop");
-			return;
+			return leave_loop(); -- only now, for a spec may close all that there is
 		end
 		return 0.001;
 	end);
@@ -257,7 +268,7 @@ function harness.run_until(condition, what, timeout)
 	if watch then
 		watch:close();
 	end
-	waker:receive();
+	while waker:receive() do end -- luacheck: ignore 542
 	collectgarbage();
 	if ok then
 		error(("loop() returned %s while waiting for %s"):format(tostring(err), tostring(what)), 2);
@@ -526,16 +537,17 @@ local backend = h.backend;
 
 -- Start Lua code in a new process, which has the harness. Returns the file of
 -- its output. Options: `shell`, code to run before, such as a ulimit; `env`,
--- options of env(1); `seconds` after which it is killed; `plain`, for a script
--- that loads the harness itself.
+-- options of env(1); `launcher`, a command that runs the one behind it;
+-- `seconds` after which it is killed; `plain`, for a script that loads the
+-- harness itself.
 function harness.start_script(code, options)
 	options = options or {};
 	local name = os.tmpname();
 	local file = assert(io.open(name, "w"));
 	file:write(script_path, options.plain and "" or script_header, code);
 	file:close();
-	local command = ("%s; timeout -k 1 %d env %s lua5.4 %s 2>&1; echo status $?; rm -f %s"):format(
-		options.shell or ":", options.seconds or 20, options.env or "", name, name);
+	local command = ("%s; timeout -k 1 %d env %s %s lua5.4 %s 2>&1; echo status $?; rm -f %s"):format(
+		options.shell or ":", options.seconds or 20, options.env or "", options.launcher or "", name, name);
 	return assert(io.popen(command));
 end
 

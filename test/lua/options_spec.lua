@@ -54,6 +54,16 @@ describe("socket option", function ()
 		assert.equal(77, getoption(conn, "tcp-keepidle"));
 	end);
 
+	it("tcp_fastopen gets in nobody's way", function ()
+		h.settings({ tcp_fastopen = 5 });
+		for _, open in ipairs({ h.accepted, h.outgoing }) do
+			local rec = h.recorder({ onincoming = function (conn, data) conn:write(data); end });
+			local _, peer = open(rec);
+			peer:send("hello");
+			h.run_until(function () return peer.bytes == 5; end, "the echo");
+		end
+	end);
+
 	it("of LuaSocket's names is set", function ()
 		local conn = h.accepted(h.recorder());
 		assert.truthy(conn:setoption("tcp-nodelay", true));

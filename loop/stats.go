@@ -1,0 +1,101 @@
+package loop
+
+// A Kind says how an object came to be; Stats count by it.
+type Kind uint8
+
+const (
+	KindAccepted Kind = iota
+	KindOutgoing
+	KindAdopted  // a stream socket that somebody else made
+	KindDatagram // dialled or adopted
+	KindListener
+	KindWatch
+	Kinds // how many there are
+)
+
+// Stats are an operator's view of a Loop. What is counted is counted since
+// the Loop was made.
+type Stats struct {
+	Opened, Closed [Kinds]uint64
+	// Received and Sent are bytes on the wire: ciphertext, where there is TLS.
+	Received, Sent uint64
+	AcceptErrors   uint64
+	Events         uint64
+	// Completed ones, by our role.
+	ClientHandshakes, ServerHandshakes uint64
+	// Failures has the handshakes that failed by the reason that Lua gets.
+	Failures map[string]uint64
+
+	// What follows is not counted but looked up by Loop.Stats.
+
+	// Threaded: a thread of its own steps the I/O side at present.
+	Threaded bool
+	// Switches is how often that has changed.
+	Switches uint64
+	Timers   int
+	Running  int // handshakes
+	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
+	// not taken yet.
+	Unsent, Undelivered uint64
+}
+
+// maxReasons bounds Failures: a reason may come from a peer.
+const maxReasons = 32
+
+// Stats returns what there is to know now.
+func (l *Loop) Stats() Stats {
+	l.enter()
+	defer l.leave()
+	s := l.stats
+	s.Threaded, s.Switches = l.thread.stepper != nil, l.thread.switches
+	s.Failures = make(map[string]uint64, len(l.stats.Failures))
+	for reason, n := range l.stats.Failures {
+		s.Failures[reason] = n
+	}
+	s.Timers = l.Timers.Len()
+	for i := range l.objects.slots {
+		if c, ok := l.objects.slots[i].value.(*conn); ok {
+			s.look(c)
+		}
+	}
+	return s
+}
+
+func (s *Stats) look(c *conn) {
+	if c.state == stateClosed {
+		return
+	}
+	if c.security == securityHandshake {
+		s.Running++
+	}
+	s.Unsent += uint64(len(c.out) - c.sentOut + len(c.direct) + len(c.early))
+	s.Undelivered += uint64(len(c.pending))
+}
+
+// count enters a new connection into the statistics.
+func (c *conn) count(k Kind) {
+	if c.datagram {
+		k = KindDatagram
+	}
+	c.kind = k
+	c.loop.stats.Opened[k]++
+}
+
+func (s *Stats) handshakeDone(server bool) {
+	if server {
+		s.ServerHandshakes++
+	} else {
+		s.ClientHandshakes++
+	}
+}
+
+// handshakeFailed counts a handshake that ended for a reason.
+func (s *Stats) handshakeFailed(reason string) {
+	if _, known := s.Failures[reason]; !known && len(s.Failures) >= maxReasons {
+		reason = "other"
+	}
+	if s.Failures == nil {
+		s.Failures = map[string]uint64{}
+	}
+	s.Failures[reason]++
+}
