@@ -4,6 +4,7 @@
     test/e2e/matrix.py [PART...]
 
 PROSODY     only that one: 12 or 13
+BACKEND     only that one: epoll or go
 E2E_LOGS    the folder for what each run says (default: build/e2e)
 
 The exit status is 0 if each run came to its end and no check failed.
@@ -22,7 +23,8 @@ import release
 HERE = pathlib.Path(__file__).resolve().parent
 LOGS = pathlib.Path(os.environ.get("E2E_LOGS") or HERE.parent.parent / "build/e2e")
 VERSIONS = [release.VERSION] if "PROSODY" in os.environ else sorted({release.INSTALLED, 13})
-COLUMNS = [(version, backend) for version in VERSIONS for backend in ("epoll", "go")]
+BACKENDS = os.environ.get("BACKEND", "epoll go").split()
+COLUMNS = [(version, backend) for version in VERSIONS for backend in BACKENDS]
 RUN_SECONDS = 400
 OUTCOME = re.compile(r"(ok|not ok) - (.*) \([0-9.]+ s\)")
 SUM = re.compile(r"[0-9]+ passed, [0-9]+ failed")
