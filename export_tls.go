@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,9 +24,7 @@ import (
 
 func init() {
 	tls.WrapSigner = openssl.Signer
-	// Little of the process is Go's heap, and most of that is the sessions of
-	// idle connections: memory counts for more than the collector's time.
-	debug.SetGCPercent(50)
+	tls.PaceGarbageCollection()
 }
 
 // noticed are the notices that were logged already.

@@ -90,6 +90,7 @@ type conn struct {
 	readDeadline  int64
 	writeDeadline int64
 	pausedUntil   int64
+	trimAt        int64
 }
 
 // newConn enters fd, which it owns, into the table; cmdStart has it enter
@@ -498,6 +499,7 @@ func (c *conn) flush() {
 
 // flushed is called when all output has gone.
 func (c *conn) flushed() {
+	c.loop.recycle(c.out)
 	c.direct, c.out, c.sentOut = nil, nil, 0
 	switch c.security {
 	case securityWaits:
@@ -575,7 +577,7 @@ func (l *Loop) deadline(seconds, standard float64) int64 {
 
 func (c *conn) armAlarm() {
 	first := int64(never)
-	for _, due := range [...]int64{c.readDeadline, c.writeDeadline, c.pausedUntil} {
+	for _, due := range [...]int64{c.readDeadline, c.writeDeadline, c.pausedUntil, c.trimAt} {
 		if due != 0 {
 			first = min(first, due)
 		}
@@ -600,6 +602,10 @@ func (c *conn) ring() {
 	if passed(c.readDeadline) {
 		c.readDeadline = 0
 		c.loop.emit(Event{Kind: ReadTimeout, Handle: c.handle})
+	}
+	if passed(c.trimAt) {
+		c.trimAt = 0
+		c.session.Trim(keptBuffer)
 	}
 	if passed(c.pausedUntil) {
 		c.pausedUntil = 0
@@ -638,6 +644,9 @@ func (c *conn) close() {
 		c.session.Stop()
 	default:
 		c.discardInput()
+	}
+	if c.security == securityHandshake {
+		c.loop.thread.handshakes.Add(-1)
 	}
 	c.state = stateClosed
 	c.loop.stats.Closed[c.kind]++

@@ -35,6 +35,7 @@ type Loop struct {
 	objects  table[object]
 	contexts table[*tls.Context]
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
+	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
 	now      int64 // ns since started, as of the latest event
 	arena    arena
@@ -183,12 +184,17 @@ func (l *Loop) turn(s *stepper, maxWait int64) bool {
 	if s.retired {
 		return false // what was ready will be so for the successor
 	}
-	for i := range n {
-		l.dispatch(&s.ready[i])
-		l.gate.yield()
-		if s.retired {
-			return false
+	l.dispatch(s, n)
+	for range morePolls {
+		if s == &l.self || s.retired || n == 0 || len(l.coming) >= fullBatch {
+			break
 		}
+		if n, err = l.poller.wait(s.ready[:], 0); n > 0 {
+			l.dispatch(s, n)
+		}
+	}
+	if s.retired {
+		return false
 	}
 	l.ringAlarms()
 	l.publish(err)
@@ -238,15 +244,29 @@ func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
 	l.now = l.clock()
 	l.thread.ioWaited.Add(l.now - before)
 	l.thread.turns.Add(1)
-	l.thread.ready.Add(int64(n))
 	return n, err
 }
 
-func (l *Loop) dispatch(ev *unix.EpollEvent) {
-	if h := handleOf(ev); h == 0 {
-		l.receivePosted()
-	} else if o, ok := l.objects.get(h); ok {
-		o.ready(ev.Events)
+// To wake the Lua thread costs as much as several messages. So the I/O thread
+// looks again whether there is more before it does.
+const (
+	morePolls = 8
+	fullBatch = 64
+)
+
+// dispatch has the owners of n descriptors do what they are ready for.
+func (l *Loop) dispatch(s *stepper, n int) {
+	l.thread.ready.Add(int64(n))
+	for i := range n {
+		if s.retired {
+			return // the rest will be ready for the successor
+		}
+		if h := handleOf(&s.ready[i]); h == 0 {
+			l.receivePosted()
+		} else if o, ok := l.objects.get(h); ok {
+			o.ready(s.ready[i].Events)
+		}
+		l.gate.yield()
 	}
 }
 

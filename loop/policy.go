@@ -26,17 +26,28 @@ type load struct {
 	ready     int64 // descriptors that these turns served
 	batches   int64 // that the Lua thread took
 	events    int64 // in these batches
+	// handshakes are under way: others are busy with cryptography.
+	handshakes int64
 }
+
+// manyHandshakes call for an I/O thread: while they keep the processors busy
+// the Lua thread is to do Lua only.
+const manyHandshakes = 8
+
+// calmWindows is for how many windows the load must be low before the I/O
+// thread is given up.
+const calmWindows = 20
 
 // wantsThread decides, from the load while the Lua thread was the stepper,
 // whether another thread should be. The Lua thread must be short of time, and a
 // turn must be worth the waking of a thread.
 func (w load) wantsThread() bool {
-	return w.window-w.ioWaited > w.window*7/10 && w.ready > 0 && w.ready >= 8*w.turns
+	return w.handshakes >= manyHandshakes ||
+		w.window-w.ioWaited > w.window*7/10 && w.ready > 0 && w.ready >= 8*w.turns
 }
 
-// releasesThread decides the opposite, from the load with an I/O thread.
-func (w load) releasesThread() bool {
+// isCalm reports, from the load with an I/O thread, whether it is of no use.
+func (w load) isCalm() bool {
 	busy := 2*w.window - w.luaWaited - w.ioWaited
-	return busy < w.window*35/100 || w.events < 4*w.batches
+	return w.handshakes < manyHandshakes && (busy < w.window*35/100 || w.events < 2*w.batches)
 }

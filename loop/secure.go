@@ -23,10 +23,20 @@ const (
 )
 
 // rawReadSize is how much ciphertext is read at once.
-const rawReadSize = 32 << 10
+const rawReadSize = 64 << 10
 
-// keptBuffer is how large a buffer of crypto/tls an idle connection may keep.
-const keptBuffer = 4 << 10
+// keptBuffer is how large a buffer of crypto/tls an idle connection may keep;
+// idleTime is when, in seconds after it had a larger one, it is idle.
+const (
+	keptBuffer = 4 << 10
+	idleTime   = 1
+)
+
+// What is kept of memory for output, so that each write need not get its own.
+const (
+	spareOutputs    = 8
+	spareOutputSize = 128 << 10
+)
 
 // secureCommand is the payload of cmdStartTLS and cmdAnswerHello: a context
 // (8 bytes), flags (4), the length of the rest (4), the rest.
@@ -141,6 +151,7 @@ func (c *conn) setHandshakeDeadline() {
 
 func (c *conn) beginHandshake() {
 	c.security = securityHandshake
+	c.loop.thread.handshakes.Add(1)
 	c.setHandshakeDeadline()
 	c.loop.emit(Event{Kind: TLSStarted, Handle: c.handle})
 	c.session.Start(func() { c.loop.Post(c.handshakeProgress) })
@@ -173,6 +184,7 @@ func (c *conn) handshakeProgress() {
 
 func (c *conn) handshakeDone() {
 	c.security = secured
+	c.loop.thread.handshakes.Add(-1)
 	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
 	c.writeDeadline = 0
@@ -203,6 +215,10 @@ func (c *conn) answerHello(cmd secureCommand) {
 
 // encrypt turns data into output.
 func (c *conn) encrypt(data []byte) {
+	if n := len(c.loop.spare); n > 0 {
+		c.session.ReuseOutput(c.loop.spare[n-1])
+		c.loop.spare = c.loop.spare[:n-1]
+	}
 	if err := c.session.Write(data); err != nil {
 		c.end(c.session.Reason(err), false)
 		return
@@ -216,6 +232,14 @@ func (c *conn) takeCiphertext() {
 		c.out, c.sentOut = output, 0
 	} else {
 		c.keep(output)
+		c.loop.recycle(output)
+	}
+}
+
+// recycle keeps the memory of output that has gone.
+func (l *Loop) recycle(output []byte) {
+	if cap(output) > 0 && cap(output) <= spareOutputSize && len(l.spare) < spareOutputs {
+		l.spare = append(l.spare, output)
 	}
 }
 
@@ -240,17 +264,18 @@ func (c *conn) readRaw() {
 		c.session.FeedEOF()
 	default:
 		c.loop.stats.Received += uint64(n)
-		c.session.Feed(scratch[:n])
+		c.session.Lend(scratch[:n])
 	}
 	if c.security == securityHandshake {
 		c.setHandshakeDeadline()
 		c.update()
 	} else {
 		c.readSecured()
+		c.session.TakeBack()
 	}
 }
 
-// readSecured delivers what one record holds.
+// readSecured delivers what there is, as far as one delivery goes.
 func (c *conn) readSecured() {
 	size := c.readSize()
 	room := c.loop.room(size)
@@ -259,7 +284,7 @@ func (c *conn) readSecured() {
 		c.update()
 		return
 	}
-	n, err := c.session.Read(room)
+	n, err := c.readRecords(room)
 	c.takeCiphertext() // an answer to a key update
 	switch {
 	case n > 0:
@@ -270,10 +295,33 @@ func (c *conn) readSecured() {
 		c.peerClosed()
 	case err != nil && tls.Again(err):
 		c.more = false
-		c.session.Trim(keptBuffer)
+		c.trimLater()
 		c.update()
 	case err != nil:
 		c.endWithAlert(err)
+	}
+}
+
+// readRecords reads into room until it is full or nothing more is there. It
+// tells of an error only if there is nothing before it; the next call finds it
+// again.
+func (c *conn) readRecords(room []byte) (n int, err error) {
+	for n < len(room) && err == nil {
+		var more int
+		more, err = c.session.Read(room[n:])
+		n += more
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// trimLater has the session let go of large buffers, unless the next large
+// record comes soon.
+func (c *conn) trimLater() {
+	if c.trimAt == 0 && c.session.Holds(keptBuffer) {
+		c.trimAt = addSeconds(c.loop.now, idleTime)
 	}
 }
 

@@ -54,12 +54,14 @@ type ioThread struct {
 
 	began     int64 // the window of time that is being measured
 	seen      load  // the counters at its beginning
+	calm      int   // windows with little load, one after the other
 	luaWaited int64
 	batches   int64
 	events    int64
 	switches  uint64
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
+	handshakes             atomic.Int64 // under way
 }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
@@ -68,10 +70,12 @@ func (l *Loop) switchOver() {
 	want := t.stepper != nil
 	if now := l.clock(); now-t.began >= policyWindow {
 		w := t.loadSince(now)
-		if want {
-			want = !w.releasesThread()
-		} else {
-			want = w.wantsThread()
+		if !want {
+			want, t.calm = w.wantsThread(), 0
+		} else if !w.isCalm() {
+			t.calm = 0
+		} else if t.calm++; t.calm >= calmWindows {
+			want = false
 		}
 	}
 	switch t.mode {
@@ -106,6 +110,8 @@ func (t *ioThread) loadSince(now int64) load {
 		ready:     total.ready - was.ready,
 		batches:   total.batches - was.batches,
 		events:    total.events - was.events,
+
+		handshakes: t.handshakes.Load(),
 	}
 	t.began, t.seen = now, total
 	return w

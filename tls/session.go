@@ -118,6 +118,7 @@ func (s *Session) handshake() {
 		return s.conn.Handshake()
 	}()
 	s.transport.handshakeOver()
+	defer handshakeEnded()
 	s.mu.Lock()
 	s.err = err
 	s.state = StateOpen
@@ -217,12 +218,26 @@ func (s *Session) verify(cs stdtls.ConnectionState) error {
 // Feed adds ciphertext from the peer.
 func (s *Session) Feed(data []byte) { s.transport.feed(data) }
 
+// Lend is Feed without a copy: data stays the caller's, and must stay as it
+// is until TakeBack.
+func (s *Session) Lend(data []byte) {
+	if !s.transport.lend(data) {
+		s.Feed(data)
+	}
+}
+
+// TakeBack ends what Lend began: what was not read is copied.
+func (s *Session) TakeBack() { s.transport.takeBack() }
+
 // Full reports whether so much ciphertext waits that no more should be read
 // now. wake is called when there is room again.
 func (s *Session) Full() bool { return s.transport.isFull() }
 
 // FeedEOF says that the peer's stream has ended.
 func (s *Session) FeedEOF() { s.transport.end(errCut) }
+
+// ReuseOutput gives the session memory for its next output.
+func (s *Session) ReuseOutput(memory []byte) { s.transport.reuse(memory) }
 
 // Output takes the ciphertext that is ready to be sent, nil if there is none.
 func (s *Session) Output() []byte { return s.transport.takeOutput() }
@@ -299,6 +314,7 @@ type transport struct {
 	mu        sync.Mutex
 	arrived   sync.Cond
 	in, out   []byte
+	lent      bool // in is somebody else's
 	full      bool // wake is to be called when there is room
 	handshake bool
 	ended     error
@@ -346,6 +362,33 @@ func (t *transport) reserve(size int) {
 	defer t.mu.Unlock()
 	if cap(t.out)-len(t.out) < size {
 		t.out = append(make([]byte, 0, len(t.out)+size), t.out...)
+	}
+}
+
+// lend reports false if there is something that comes before data.
+func (t *transport) lend(data []byte) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.in) > 0 || t.handshake {
+		return false
+	}
+	t.in, t.lent = data, true
+	return true
+}
+
+func (t *transport) takeBack() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lent {
+		t.in, t.lent = append([]byte(nil), t.in...), false
+	}
+}
+
+func (t *transport) reuse(memory []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out == nil {
+		t.out = memory[:0]
 	}
 }
 

@@ -21,6 +21,16 @@ var trimmed = func() (offsets []uintptr) {
 	return offsets
 }()
 
+// Holds reports whether Trim would let go of something.
+func (s *Session) Holds(keep int) bool {
+	for _, offset := range trimmed {
+		if (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(s.conn), offset)).Cap() > keep {
+			return true
+		}
+	}
+	return false
+}
+
 // Trim lets go of input buffers of more than keep bytes that are empty, which
 // an empty bytes.Buffer does not do by itself. An idle connection has none.
 func (s *Session) Trim(keep int) {
