@@ -25,6 +25,7 @@ import (
 func init() {
 	tls.WrapSigner = openssl.Signer
 	tls.PaceGarbageCollection()
+	tls.LeaveRoom()
 }
 
 // noticed are the notices that were logged already.

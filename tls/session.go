@@ -109,6 +109,8 @@ func (s *Session) Start(wake func()) {
 }
 
 func (s *Session) handshake() {
+	takeSlot()
+	defer leaveSlot()
 	err := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -164,7 +166,9 @@ func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error)
 		s.reply = make(chan Answer, 1)
 		s.mu.Unlock()
 		s.transport.wake()
+		leaveSlot()
 		answer = <-s.reply
+		takeSlot()
 		s.mu.Lock()
 		s.state = StateHandshake
 	}
@@ -334,7 +338,7 @@ func (t *transport) Read(p []byte) (int, error) {
 		if len(t.out) > 0 {
 			t.wake()
 		}
-		t.arrived.Wait()
+		t.wait()
 	}
 	n := copy(p, t.in)
 	if t.in = t.in[n:]; len(t.in) == 0 {
@@ -345,6 +349,15 @@ func (t *transport) Read(p []byte) (int, error) {
 		t.wake()
 	}
 	return n, nil
+}
+
+// wait waits for input, without the handshake's slot.
+func (t *transport) wait() {
+	leaveSlot()
+	t.arrived.Wait()
+	t.mu.Unlock()
+	takeSlot()
+	t.mu.Lock()
 }
 
 // Write queues: crypto/tls takes an error of a write for permanent.
