@@ -3,6 +3,7 @@ package tls
 import (
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,14 +19,14 @@ const (
 
 // ballast makes the heap look larger to the collector; none of its pages is
 // ever touched, so it takes no memory.
-var ballast []byte
+var ballast atomic.Value
 
 // PaceGarbageCollection has the garbage collector run when the heap has grown
 // by half and garbageAllowed. Most of a busy server's heap are the sessions
 // of idle connections: memory counts for more than the collector's time.
 func PaceGarbageCollection() {
 	const percent = 50
-	ballast = make([]byte, garbageAllowed*100/percent)
+	ballast.Store(make([]byte, garbageAllowed*100/percent))
 	debug.SetGCPercent(percent)
 }
 
