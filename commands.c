@@ -64,8 +64,8 @@ void command_number(struct backend *b, const struct object *o, enum sgo_command_
 /* The same for one that concerns data which may be on its way already. */
 void command_terms(struct backend *b, struct object *o, enum sgo_command_kind kind, double value)
 {
-	o->terms++;
-	command_number(b, o, kind, value);
+	if (append_record(b, o->handle, kind, &value, sizeof value))
+		o->terms++;
 }
 
 void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *secure, const char *text)

@@ -124,6 +124,7 @@ func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, e
 		}
 		s.shown = 0
 		log := goBytes(commands.data, commands.size)[:commands.used]
+		*commands = C.struct_sgo_buffer{} // the loop's from now on, even if it panics
 		batch, spent, err := s.loop.Step(log, int64(maxWait))
 		commands.data, commands.used, commands.size = (*C.char)(unsafe.Pointer(unsafe.SliceData(spent))), 0, C.size_t(cap(spent))
 		n = len(batch)

@@ -291,7 +291,9 @@ func (c *conn) read() {
 // received delivers data, which is in the arena.
 func (c *conn) received(data []byte) {
 	n, consumed := c.cut(data)
-	if consumed < len(data) || n < consumed {
+	// Of a line its CRs and its end are taken; if it comes back, they count.
+	line := c.mode == ReadLines && !c.datagram
+	if consumed < len(data) || n < consumed || line && bytes.IndexByte(data, '\r') >= 0 {
 		c.pending = bytes.Clone(data)
 	}
 	c.deliver(data[:n], consumed)
@@ -307,13 +309,14 @@ func (c *conn) deliverPending() {
 		return
 	}
 	n, consumed := c.cut(c.pending)
-	room := c.loop.room(n)
+	size := max(n, 1) // each event has an end of its own: see arena.free
+	room := c.loop.room(size)
 	if room == nil {
 		c.update() // the next turn may have room
 		return
 	}
 	copy(room, c.pending)
-	c.deliver(c.loop.arena.take(n), consumed)
+	c.deliver(c.loop.arena.take(size)[:n], consumed)
 }
 
 // cut says how many bytes of data to deliver at once and how many of it they
@@ -635,18 +638,15 @@ func (c *conn) close() {
 		return
 	}
 	switch {
+	case c.security == securityHandshake:
+		c.session.Stop()
 	case c.state != stateOpen || c.datagram:
 	case c.security == secured:
 		c.sayGoodbye()
 		c.sendLast()
 		c.discardInput()
-	case c.security == securityHandshake:
-		c.session.Stop()
 	default:
 		c.discardInput()
-	}
-	if c.security == securityHandshake {
-		c.loop.thread.handshakes.Add(-1)
 	}
 	c.state = stateClosed
 	c.loop.stats.Closed[c.kind]++
@@ -660,10 +660,11 @@ func (c *conn) close() {
 
 // sendLast sends as much of the output as the kernel takes at once.
 func (c *conn) sendLast() {
-	if len(c.out) == 0 {
+	if len(c.out) == c.sentOut {
 		return
 	}
 	if n, err := send(c.fd, c.out[c.sentOut:]); err == nil { // nobody is left to hear of an error
+		c.sentOut += n
 		c.loop.stats.Sent += uint64(n)
 	}
 }

@@ -1104,3 +1104,16 @@ func TestIdleConnectionsAreQuiet(t *testing.T) {
 	}
 	l.quiet()
 }
+
+// TestEmptyLineTakesMemory: the arena frees bytes by where an event ends, so
+// one without bytes must not end where the event before it does.
+func TestEmptyLineTakesMemory(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(int(ReadLines))
+	say(t, peer, "one\n\n\nfour\n")
+	for _, want := range []string{"one", "", "", "four"} {
+		if ev := l.await(Data, h); string(ev.Bytes) != want || ev.end == 0 {
+			t.Errorf("line %q ends at %d of the arena, want %q behind its start", ev.Bytes, ev.end, want)
+		}
+	}
+}

@@ -110,6 +110,9 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 }
 
 func (s *listener) ready(uint32) {
+	if s.retry != 0 {
+		return // paused since epoll told
+	}
 	for range acceptsPerStep {
 		fd, err := accept(s.fd)
 		switch {

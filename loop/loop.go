@@ -316,9 +316,19 @@ func (l *Loop) showTexts() {
 func (l *Loop) Flush(log []byte) {
 	l.enter()
 	defer l.leave()
-	l.takeMail() // what was left before comes first
+	defer l.keepOutput() // the log stays the caller's, even after a panic
+	l.takeMail()         // what was left before comes first
 	l.apply(log)
 	l.flush()
+}
+
+// keepOutput copies the output that is still in a log.
+func (l *Loop) keepOutput() {
+	for _, c := range l.dirty {
+		if c != nil && len(c.direct) > 0 {
+			c.keepDirect()
+		}
+	}
 }
 
 func (l *Loop) flush() {

@@ -26,13 +26,13 @@ type load struct {
 	ready     int64 // descriptors that these turns served
 	batches   int64 // that the Lua thread took
 	events    int64 // in these batches
-	// handshakes are under way: others are busy with cryptography.
+	// handshakes compute, or wait for a processor: others are busy.
 	handshakes int64
 }
 
 // manyHandshakes call for an I/O thread: while they keep the processors busy
 // the Lua thread is to do Lua only.
-const manyHandshakes = 8
+const manyHandshakes = 4
 
 // calmWindows is for how many windows the load must be low before the I/O
 // thread is given up.

@@ -151,7 +151,6 @@ func (c *conn) setHandshakeDeadline() {
 
 func (c *conn) beginHandshake() {
 	c.security = securityHandshake
-	c.loop.thread.handshakes.Add(1)
 	c.setHandshakeDeadline()
 	c.loop.emit(Event{Kind: TLSStarted, Handle: c.handle})
 	c.session.Start(func() { c.loop.Post(c.handshakeProgress) })
@@ -184,7 +183,6 @@ func (c *conn) handshakeProgress() {
 
 func (c *conn) handshakeDone() {
 	c.security = secured
-	c.loop.thread.handshakes.Add(-1)
 	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
 	c.writeDeadline = 0
@@ -264,14 +262,18 @@ func (c *conn) readRaw() {
 		c.session.FeedEOF()
 	default:
 		c.loop.stats.Received += uint64(n)
-		c.session.Lend(scratch[:n])
+		if c.security == securityHandshake {
+			c.session.Feed(scratch[:n])
+		} else {
+			c.session.Lend(scratch[:n])
+			defer c.session.TakeBack()
+		}
 	}
 	if c.security == securityHandshake {
 		c.setHandshakeDeadline()
 		c.update()
 	} else {
 		c.readSecured()
-		c.session.TakeBack()
 	}
 }
 

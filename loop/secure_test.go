@@ -1,6 +1,7 @@
 package loop
 
 import (
+	stdtls "crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -337,4 +338,39 @@ func TestFinishBeforeTheHandshake(t *testing.T) {
 	l.cmd(server, cmdFinish)
 	l.wantData(client, "proceed")
 	l.awaitClosed(server, "", false)
+}
+
+// TestDataRightBehindTheHandshake is for what a peer sends before the loop has
+// learnt that its handshake is complete: it was left in memory that the next
+// connection reads into.
+func TestDataRightBehindTheHandshake(t *testing.T) {
+	l := newTestLoop(t)
+	server, peer := l.accept(0)
+	l.startTLS(server, l.context("server"), 0, "")
+	l.await(TLSStarted, server)
+	client := stdtls.Client(peer, &stdtls.Config{InsecureSkipVerify: true})
+	spoken := make(chan error, 1)
+	go func() {
+		_, err := client.Write([]byte("hello"))
+		spoken <- err
+	}()
+	c := l.inner(server)
+	for start := time.Now(); c.session.State() != tls.StateOpen && time.Since(start) < patience; time.Sleep(time.Millisecond) {
+		c.takeCiphertext()
+		c.flush()
+		// Few bytes at once: what follows the handshake stays in the socket.
+		if n, err := receive(c.fd, l.scratch[:200]); err == nil && n > 0 {
+			c.session.Feed(l.scratch[:n])
+		}
+	}
+	if err := <-spoken; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte(" world")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Millisecond) // for it to arrive
+	c.readRaw()
+	clear(l.scratch[:]) // as another connection does
+	l.wantData(server, "hello world")
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
 )
 
 // gate guards the state of the I/O side. Its stepper holds it except while
@@ -61,7 +63,6 @@ type ioThread struct {
 	switches  uint64
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
-	handshakes             atomic.Int64 // under way
 }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
@@ -111,7 +112,7 @@ func (t *ioThread) loadSince(now int64) load {
 		batches:   total.batches - was.batches,
 		events:    total.events - was.events,
 
-		handshakes: t.handshakes.Load(),
+		handshakes: tls.Computing(),
 	}
 	t.began, t.seen = now, total
 	return w
