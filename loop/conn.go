@@ -655,7 +655,7 @@ func (c *conn) close() {
 	// epoll when our descriptor is closed.
 	c.leave(c.loop.poller)
 	closeFD(c.fd)
-	c.direct, c.out, c.pending, c.early = nil, nil, nil, nil
+	c.direct, c.out, c.sentOut, c.pending, c.early = nil, nil, 0, nil, nil
 }
 
 // sendLast sends as much of the output as the kernel takes at once.

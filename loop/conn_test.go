@@ -1117,3 +1117,16 @@ func TestEmptyLineTakesMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestClosedWithOutputHalfSent is for a connection that ended while a part of
+// its output was sent and more was to be: from then on each turn panicked.
+func TestClosedWithOutputHalfSent(t *testing.T) {
+	l := newTestLoop(t)
+	h, _ := l.accept(0)
+	l.step(0)
+	c := l.inner(h)
+	c.out, c.sentOut = []byte("sent and not sent"), 10
+	c.markDirty()
+	c.end("some reason", false)
+	l.awaitClosed(h, "some reason", false)
+}
