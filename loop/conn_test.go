@@ -1130,3 +1130,26 @@ func TestClosedWithOutputHalfSent(t *testing.T) {
 	c.end("some reason", false)
 	l.awaitClosed(h, "some reason", false)
 }
+
+// TestPanicOfOneFlush: the output of the others is sent by the next.
+func TestPanicOfOneFlush(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.step(0)
+	c := l.inner(h)
+	l.dirty = append(l.dirty, nil) // no connection: panics
+	c.write([]byte("still sent"))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic: the test needs one")
+			}
+		}()
+		l.flush()
+	}()
+	l.flush()
+	if got := readFull(t, peer, 10); got != "still sent" {
+		t.Errorf("the peer received %q", got)
+	}
+	l.await(Drained, h)
+}

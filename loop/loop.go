@@ -331,13 +331,18 @@ func (l *Loop) keepOutput() {
 	}
 }
 
+// flush sends what connections have written. One that panics is not met
+// again: it would end every turn from then on.
 func (l *Loop) flush() {
-	for i, c := range l.dirty {
+	done := 0
+	defer func() { l.dirty = append(l.dirty[:0], l.dirty[done:]...) }()
+	for done < len(l.dirty) {
+		c := l.dirty[done]
+		l.dirty[done] = nil
+		done++
 		c.dirty = false
 		c.flush()
-		l.dirty[i] = nil
 	}
-	l.dirty = l.dirty[:0]
 }
 
 // settle learns what the Lua side took of a batch.
