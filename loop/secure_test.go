@@ -55,11 +55,11 @@ func (l *testLoop) ends() (client, server Handle) {
 func TestStartTLSThenEcho(t *testing.T) {
 	l := newTestLoop(t)
 	client, server := l.ends()
-	l.put(client, "in the clear")
-	l.startTLS(client, l.context("client"), 0, "example.org")
-	l.put(client, "encrypted") // waits for the handshake
-	l.wantData(server, "in the clear")
+	l.put(server, "in the clear")
 	l.startTLS(server, l.context("server"), 0, "")
+	l.put(server, "encrypted") // waits for the handshake
+	l.wantData(client, "in the clear")
+	l.startTLS(client, l.context("client"), 0, "example.org")
 	for _, h := range []Handle{client, server} {
 		l.await(TLSStarted, h)
 		l.await(Secured, h)
@@ -68,13 +68,14 @@ func TestStartTLSThenEcho(t *testing.T) {
 	if got := l.Session(server).ServerName(); got != "example.org" {
 		t.Errorf("the client asked for %q", got)
 	}
-	l.wantData(server, "encrypted")
+	l.wantData(client, "encrypted")
+	l.await(Drained, server)
 	for _, text := range []string{"x", pattern(300_000), "y"} {
 		l.put(server, text)
 		l.wantData(client, text)
 		l.await(Drained, server)
 	}
-	if got, want := l.Sent(server), uint64(300_002); got != want {
+	if got, want := l.Sent(server), uint64(len("in the clear")+len("encrypted")+300_002); got != want {
 		t.Errorf("Sent = %d, want %d: what was written, not what became of it", got, want)
 	}
 	l.put(client, "last")

@@ -152,12 +152,12 @@ func TestStatsCountHandshakes(t *testing.T) {
 	l := newTestLoop(t)
 	client, server := l.ends()
 	context := l.context("server")
-	l.startTLS(client, l.context("client"), 0, "")
-	l.await(TLSStarted, client)
-	if s := l.Stats(); s.Running != 1 || s.ClientHandshakes != 0 {
-		t.Errorf("%d handshakes running, %d done; want 1, 0", s.Running, s.ClientHandshakes)
-	}
 	l.startTLS(server, context, 0, "")
+	l.await(TLSStarted, server)
+	if s := l.Stats(); s.Running != 1 || s.ServerHandshakes != 0 {
+		t.Errorf("%d handshakes running, %d done; want 1, 0", s.Running, s.ServerHandshakes)
+	}
+	l.startTLS(client, l.context("client"), 0, "")
 	l.await(Secured, client)
 	l.await(Secured, server)
 	s := l.Stats()
