@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "server_go.h"
+#include "timer_queue.h"
 
 enum kind { CONNECTION = 1, SERVER, WATCH };
 
@@ -72,6 +73,8 @@ struct backend {
 	bool quitting;
 	double close_again, deadline; /* monotonic seconds */
 	uint64_t id_state;
+
+	struct timer_queue timers;
 
 	double turn_began;
 	struct timing turns, timer_lag;

@@ -33,7 +33,7 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	out.unsent, out.undelivered = C.uint64_t(s.Unsent), C.uint64_t(s.Undelivered)
 	out.accept_errors, out.events = C.uint64_t(s.AcceptErrors), C.uint64_t(s.Events)
 	out.client_handshakes, out.server_handshakes = C.uint64_t(s.ClientHandshakes), C.uint64_t(s.ServerHandshakes)
-	out.running_handshakes, out.timers = C.uint64_t(s.Running), C.uint64_t(s.Timers)
+	out.running_handshakes = C.uint64_t(s.Running)
 	out.switches, out.threaded = C.uint64_t(s.Switches), cBool(s.Threaded)
 }
 

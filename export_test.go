@@ -209,8 +209,7 @@ func TestDeadNumbers(t *testing.T) {
 		names := cNames{}
 		names.peer.known = 1
 		sgo_names(number, 1, &names)
-		if names.peer.known != 0 || sgo_sent(number, 1) != 0 || sgo_timer_add(number, 0) != 0 ||
-			sgo_timer_stop(number, 1) != 0 || sgo_timer_pop(number) != 0 || sgo_timer_repeat(number, 1, 0) != 0 {
+		if names.peer.known != 0 || sgo_sent(number, 1) != 0 {
 			t.Error("a dead number has objects")
 		}
 		var stats cStats
@@ -221,8 +220,6 @@ func TestDeadNumbers(t *testing.T) {
 		}
 		sgo_flush(number, nil, 0)
 		sgo_release(number, 1)
-		sgo_timer_reschedule(number, 1, 0)
-		sgo_timer_tick(number)
 		sgo_close(number)
 	}
 }
@@ -388,31 +385,6 @@ func TestRefusalIsForOneBatch(t *testing.T) {
 		if batch := io.step(""); len(batch) != 0 {
 			t.Errorf("%d events", len(batch))
 		}
-	}
-}
-
-func TestTimersOfC(t *testing.T) {
-	io := newIO(t)
-	once, again, stopped := sgo_timer_add(io.number, 0), sgo_timer_add(io.number, -1), sgo_timer_add(io.number, 0)
-	if sgo_timer_stop(io.number, stopped) != 1 || sgo_timer_stop(io.number, stopped) != 0 {
-		t.Error("a timer is not stopped once")
-	}
-	sgo_timer_reschedule(io.number, stopped, 0)
-	sgo_timer_tick(io.number)
-	var ran []cHandle
-	for id := sgo_timer_pop(io.number); id != 0; id = sgo_timer_pop(io.number) {
-		ran = append(ran, id)
-		if id == again && sgo_timer_repeat(io.number, id, 0) != 1 {
-			t.Error("a timer does not repeat")
-		}
-	}
-	slices.Sort(ran)
-	if want := []cHandle{once, again}; !slices.Equal(ran, slices.Sorted(slices.Values(want))) {
-		t.Errorf("timers %v ran, want %v", ran, want)
-	}
-	sgo_timer_stop(io.number, once)
-	if n := io.side.loop.Timers.Len(); n != 1 {
-		t.Errorf("%d timers left, want 1", n)
 	}
 }
 

@@ -306,15 +306,20 @@ static void call_predrain(lua_State *L, struct backend *b)
 	b->dirty.used = 0;
 }
 
-/* Has the I/O side work and wait, at most until `until` (monotonic seconds; 0: no limit). */
+/* How long it is until then, in ns for sgo_step. */
+static int64_t wait_until(double then)
+{
+	const double longest = 1e9; /* seconds; more than that is no limit */
+	double seconds = then - monotonic_clock();
+	return seconds <= 0 ? 0 : seconds < longest ? (int64_t)(seconds * 1e9) : -1;
+}
+
+/* Has the I/O side work and wait, until the next timer is due or `until` (monotonic seconds). */
 static void step(lua_State *L, struct backend *b, double until)
 {
 	struct sgo_error err;
-	int64_t wait = -1;
-	if (until != 0) {
-		double seconds = until - monotonic_clock();
-		wait = seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
-	}
+	double due = timer_queue_next(&b->timers);
+	int64_t wait = wait_until(due < until ? due : until);
 	b->next_event = b->nevents = 0;
 	int n = sgo_step(b->io, &b->commands, wait, &b->events, &err);
 	commands_applied(b);
@@ -398,7 +403,7 @@ static int api_loop(lua_State *L)
 			go_on_quitting(L, b);
 		call_predrain(L, b);
 		bool done = b->quitting && b->live == 0;
-		double until = done ? monotonic_clock() : b->quitting ? b->close_again : 0;
+		double until = done ? 0 : b->quitting ? b->close_again : HUGE_VAL;
 		turn_ends(b);
 		step(L, b, until);
 		turn_begins(b);

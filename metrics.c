@@ -129,7 +129,7 @@ static int set_all(lua_State *L)
 	set_objects(L, "datagram", &s, SGO_DATAGRAMS);
 	set(L, &servers, (double)(s.opened[SGO_LISTENERS] - s.closed[SGO_LISTENERS]));
 	set(L, &watches, (double)(s.opened[SGO_WATCHES] - s.closed[SGO_WATCHES]));
-	set(L, &timers, (double)s.timers);
+	set(L, &timers, (double)b->timers.live);
 	set(L, &received, (double)s.received);
 	set(L, &sent, (double)s.sent);
 	set(L, &unsent, (double)s.unsent);

@@ -95,6 +95,7 @@ static int backend_gc(lua_State *L)
 	b->nevents = b->next_event = 0;
 	buffer_free(&b->commands);
 	buffer_free(&b->dirty);
+	timer_queue_free(&b->timers);
 	return 0;
 }
 

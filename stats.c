@@ -139,7 +139,7 @@ int api_stats(lua_State *L)
 	lua_setfield(L, -2, "connections");
 	set_objects(L, "servers", &s, SGO_LISTENERS);
 	set_objects(L, "watches", &s, SGO_WATCHES);
-	set_count(L, "timers", s.timers);
+	set_count(L, "timers", b->timers.live);
 	set_count(L, "received", s.received);
 	set_count(L, "sent", s.sent);
 	set_count(L, "events", s.events);

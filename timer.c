@@ -1,8 +1,5 @@
-/* util.timer's functions. The due times are Go's, the functions Lua's. */
+/* util.timer's functions. */
 #include "backend.h"
-#include "_cgo_export.h"
-
-static int timer_index(uint64_t id) { return (int)(id & 0xffffff); }
 
 /* The timer id at arg; 0, which is no timer, for what cannot be one. */
 static uint64_t timer_id(lua_State *L, int arg)
@@ -17,7 +14,7 @@ static void set_timer(lua_State *L, int table_ref, uint64_t id, int value)
 		lua_pushvalue(L, value);
 	else
 		lua_pushnil(L);
-	lua_rawseti(L, -2, timer_index(id));
+	lua_rawseti(L, -2, timer_queue_index(id));
 	lua_pop(L, 1);
 }
 
@@ -34,7 +31,7 @@ static int timer_add_task(lua_State *L)
 	double delay = check_seconds(L, 1);
 	if (!check_callable(L, 2))
 		luaL_argerror(L, 2, "function expected");
-	uint64_t id = sgo_timer_add(b->io, delay);
+	uint64_t id = timer_queue_add(&b->timers, monotonic_clock(), delay);
 	if (id == 0)
 		return fail(L, "too many timers");
 	set_timer(L, b->timers_ref, id, 2);
@@ -54,7 +51,7 @@ static int timer_stop(lua_State *L)
 {
 	struct backend *b = backend(L);
 	uint64_t id = timer_id(L, 1);
-	if (id != 0 && sgo_timer_stop(b->io, id))
+	if (id != 0 && timer_queue_stop(&b->timers, id))
 		forget_timer(L, b, id);
 	return invalid_id(L);
 }
@@ -64,7 +61,7 @@ static int timer_reschedule(lua_State *L)
 {
 	struct backend *b = backend(L);
 	double delay = check_seconds(L, 2);
-	sgo_timer_reschedule(b->io, timer_id(L, 1), delay);
+	timer_queue_reschedule(&b->timers, timer_id(L, 1), monotonic_clock(), delay);
 	return invalid_id(L);
 }
 
@@ -80,20 +77,20 @@ void run_timers(lua_State *L, struct backend *b)
 {
 	uint64_t id;
 	int top = lua_gettop(L);
-	double late = sgo_timer_tick(b->io);
+	double late = timer_queue_tick(&b->timers, monotonic_clock());
 	if (late < 0)
 		return;
 	timers_late(b, late);
 	double now = wall_clock();
-	while ((id = sgo_timer_pop(b->io)) != 0) {
+	while ((id = timer_queue_pop(&b->timers)) != 0) {
 		int nargs = 2;
 		lua_rawgeti(L, LUA_REGISTRYINDEX, b->timers_ref);
-		lua_rawgeti(L, -1, timer_index(id));
+		lua_rawgeti(L, -1, timer_queue_index(id));
 		lua_remove(L, -2);
 		lua_pushnumber(L, now);
 		lua_pushnumber(L, (lua_Number)id);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, b->params_ref);
-		lua_rawgeti(L, -1, timer_index(id));
+		lua_rawgeti(L, -1, timer_queue_index(id));
 		lua_remove(L, -2);
 		if (lua_isnil(L, -1))
 			lua_pop(L, 1);
@@ -102,8 +99,8 @@ void run_timers(lua_State *L, struct backend *b)
 		bool ok = call_protected(L, b, nargs, 1);
 		bool repeat = ok && lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) == lua_tonumber(L, -1);
 		if (repeat)
-			sgo_timer_repeat(b->io, id, lua_tonumber(L, -1));
-		else if (sgo_timer_stop(b->io, id))
+			timer_queue_repeat(&b->timers, id, lua_tonumber(L, -1));
+		else if (timer_queue_stop(&b->timers, id))
 			forget_timer(L, b, id);
 		if (!ok)
 			log_backend(L, b, "error", "Error in timer: %s", 1);

@@ -82,15 +82,6 @@
  *   void sgo_stats(io, struct sgo_stats *, struct sgo_text *failures)
  *       What was counted since sgo_open, and what waits now. failures: a line
  *       for each reason of failed handshakes: number, tab, reason.
- *
- *   uint64_t sgo_timer_add(io, double delay)            0: too many
- *   int sgo_timer_stop(io, id)                          1 if there was one
- *   void sgo_timer_reschedule(io, id, double delay)
- *   double sgo_timer_tick(io)                           starts a run; seconds that
- *                                                       its first is late, negative: none is due
- *   uint64_t sgo_timer_pop(io)                          next expired, or 0
- *   int sgo_timer_repeat(io, id, double delay)          0 if it was stopped
- *       A popped timer is to be repeated or stopped after it has run.
  */
 #ifndef SERVER_GO_H
 #define SERVER_GO_H
@@ -219,7 +210,6 @@ struct sgo_stats {
 	uint64_t unsent, undelivered;      /* bytes that wait for the kernel, for Lua */
 	uint64_t accept_errors, events;
 	uint64_t client_handshakes, server_handshakes, running_handshakes;
-	uint64_t timers;
 	uint64_t switches;                 /* of threaded */
 	uint8_t threaded;                  /* a thread of its own steps the I/O side */
 };

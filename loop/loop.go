@@ -15,7 +15,6 @@ import (
 // A Loop owns descriptors and steps them. New makes one, Close ends it.
 type Loop struct {
 	// Of the Lua thread.
-	Timers  *Timers
 	batch   []Event        // what the Lua side works on
 	pinned  runtime.Pinner // the texts of the batch
 	self    stepper
@@ -58,7 +57,6 @@ type object interface {
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
 	l := &Loop{settings: DefaultSettings(), started: time.Now()}
-	l.Timers = newTimers(l.clock)
 	var err error
 	if l.poller, err = newPoller(); err != nil {
 		return nil, err
@@ -132,8 +130,7 @@ func (l *Loop) Post(f func()) {
 func (l *Loop) Refuse(i int) { l.batch[i].refused = true }
 
 // Step hands the commands in log over, waits until something happens (for at
-// most maxWait ns; negative: for ever) or a timer is due, and returns what
-// happened. The batch before it is not needed afterwards. The log is the
+// most maxWait ns; negative: for ever), and returns what happened. The batch before it is not needed afterwards. The log is the
 // loop's from now on; it returns one that is spent, with length 0, or nil.
 func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err error) {
 	l.switchOver()
@@ -164,7 +161,7 @@ func (l *Loop) awaitEvents(maxWait int64) {
 		return
 	}
 	before := l.clock()
-	if wait := untilTime(before, l.Timers.next(), maxWait); wait != 0 {
+	if wait := maxWait; wait != 0 {
 		bell.sleep(wait)
 		l.thread.luaWaited += l.clock() - before
 	}
@@ -222,7 +219,7 @@ func (l *Loop) takeMail() {
 // are set.
 func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
 	before := l.clock()
-	wait := l.timeout(s, before, maxWait)
+	wait := l.timeout(before, maxWait)
 	starved := l.starved && len(l.coming) == 0
 	if starved {
 		l.mail.stepper.arm()
@@ -375,28 +372,16 @@ func (l *Loop) deliverPending() {
 	}
 }
 
-// timeout is how long the stepper s may wait, in ns; negative: for ever.
-func (l *Loop) timeout(s *stepper, now, maxWait int64) int64 {
+// timeout is how long the stepper may wait, in ns; negative: for ever.
+func (l *Loop) timeout(now, maxWait int64) int64 {
 	if len(l.coming) > 0 || len(l.resumed) > 0 && !l.starved {
 		return 0
 	}
-	due := int64(never)
-	if s == &l.self {
-		due = l.Timers.next()
-	}
-	if a, ok := l.alarms.top(); ok {
-		due = min(due, a.due)
-	}
-	return untilTime(now, due, maxWait)
-}
-
-// untilTime is how long it is from now to due, at most maxWait; negative if
-// there is no limit.
-func untilTime(now, due, maxWait int64) int64 {
-	if due == never {
+	a, ok := l.alarms.top()
+	if !ok {
 		return maxWait
 	}
-	wait := max(due-now, 0)
+	wait := max(a.due-now, 0)
 	if maxWait >= 0 {
 		wait = min(wait, maxWait)
 	}
@@ -454,35 +439,4 @@ func (l *Loop) conn(h Handle) *conn {
 	o, _ := l.objects.get(h)
 	c, _ := o.(*conn)
 	return c
-}
-
-// An alarm rings its owner once, at the time due or later.
-type alarm struct {
-	due   int64
-	pos   int
-	owner interface{ ring() }
-}
-
-func (a *alarm) before(o *alarm) bool { return a.due < o.due }
-func (a *alarm) position() *int       { return &a.pos }
-
-// arm makes a ring at due at the latest. One that is set to ring earlier is
-// left alone: its owner finds nothing to do and arms it again, which is
-// cheaper than moving it at each byte received.
-func (l *Loop) arm(a *alarm, due int64) {
-	if a.pos == 0 || due < a.due {
-		a.due = due
-		l.alarms.fix(a)
-	}
-}
-
-func (l *Loop) ringAlarms() {
-	for {
-		a, ok := l.alarms.top()
-		if !ok || a.due > l.now {
-			return
-		}
-		l.alarms.remove(a)
-		a.owner.ring()
-	}
 }

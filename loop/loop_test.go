@@ -679,7 +679,6 @@ type ringFunc func()
 func (f ringFunc) ring() { f() }
 
 func TestTimeoutIsRoundedUp(t *testing.T) {
-	l := newTestLoop(t)
 	for _, c := range []struct {
 		wait int64
 		want int
@@ -687,12 +686,5 @@ func TestTimeoutIsRoundedUp(t *testing.T) {
 		if got := milliseconds(c.wait); got != c.want {
 			t.Errorf("milliseconds(%d) = %d, want %d", c.wait, got, c.want)
 		}
-	}
-	l.Timers.Add(-1)
-	if got := l.timeout(&l.self, l.clock(), -1); got != 0 {
-		t.Errorf("timeout with an expired timer = %d, want 0", got)
-	}
-	if got := l.timeout(&stepper{}, l.clock(), -1); got != -1 {
-		t.Errorf("timeout of the I/O thread with an expired timer = %d: timers are the Lua thread's", got)
 	}
 }

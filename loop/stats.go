@@ -32,7 +32,6 @@ type Stats struct {
 	Threaded bool
 	// Switches is how often that has changed.
 	Switches uint64
-	Timers   int
 	Running  int // handshakes
 	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
 	// not taken yet.
@@ -52,7 +51,6 @@ func (l *Loop) Stats() Stats {
 	for reason, n := range l.stats.Failures {
 		s.Failures[reason] = n
 	}
-	s.Timers = l.Timers.Len()
 	for i := range l.objects.slots {
 		if c, ok := l.objects.slots[i].value.(*conn); ok {
 			s.look(c)

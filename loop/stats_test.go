@@ -120,13 +120,6 @@ func TestStatsOfWhatWaits(t *testing.T) {
 	if s := l.Stats(); s.Undelivered != 0 {
 		t.Errorf("%d bytes undelivered after their delivery", s.Undelivered)
 	}
-
-	before := l.Stats()
-	id := l.Timers.Add(1000)
-	if s := l.Stats(); s.Timers != before.Timers+1 {
-		t.Errorf("%d timers, want one more than %d", s.Timers, before.Timers)
-	}
-	l.Timers.Stop(id)
 }
 
 func TestStatsCountEvents(t *testing.T) {
@@ -222,24 +215,6 @@ func TestStatsAreACopy(t *testing.T) {
 	if s.Failures["x"] != 1 {
 		t.Errorf("%d failures in the copy, want 1", s.Failures["x"])
 	}
-}
-
-func TestTickTellsHowLateTimersAre(t *testing.T) {
-	f := newFakeTimers()
-	if late := f.Tick(); late >= 0 {
-		t.Errorf("%v seconds late without a timer", late)
-	}
-	early, late := f.Add(1), f.Add(2)
-	f.clock += second / 2
-	if late := f.Tick(); late >= 0 {
-		t.Errorf("%v seconds late before any is due", late)
-	}
-	f.clock += 3 * second
-	if late := f.Tick(); late != 2.5 {
-		t.Errorf("%v seconds late, want the first one's 2.5", late)
-	}
-	f.Stop(early)
-	f.Stop(late)
 }
 
 // TestGoodbyesAreCounted: what a closing connection sends last.
