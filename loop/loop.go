@@ -154,18 +154,18 @@ func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err
 
 // awaitEvents waits until the I/O thread has left events.
 func (l *Loop) awaitEvents(maxWait int64) {
-	bell := &l.mail.lua
-	bell.arm()
+	sleep := &l.mail.lua
+	sleep.Arm()
 	if l.mail.hasEvents() {
-		bell.disarm()
+		sleep.Disarm()
 		return
 	}
 	before := l.clock()
 	if wait := maxWait; wait != 0 {
-		bell.sleep(wait)
+		sleep.Sleep(wait)
 		l.thread.luaWaited += l.clock() - before
 	}
-	bell.disarm()
+	sleep.Disarm()
 }
 
 // turn is one round of the stepper s: it takes what is in the mailbox, waits
@@ -222,7 +222,7 @@ func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
 	wait := l.timeout(before, maxWait)
 	starved := l.starved && len(l.coming) == 0
 	if starved {
-		l.mail.stepper.arm()
+		l.mail.stepper.Arm()
 	} else if wait != 0 {
 		l.asleep.Store(true)
 	}
@@ -234,9 +234,9 @@ func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
 		n, err = l.poller.wait(s.ready[:], milliseconds(wait))
 		l.asleep.Store(false)
 	} else if wait != 0 {
-		l.mail.stepper.sleep(wait)
+		l.mail.stepper.Sleep(wait)
 	}
-	l.mail.stepper.disarm()
+	l.mail.stepper.Disarm()
 	l.gate.enter()
 	l.now = l.clock()
 	l.thread.ioWaited.Add(l.now - before)

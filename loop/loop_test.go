@@ -160,7 +160,7 @@ func (l *testLoop) inner(h Handle) *conn {
 // idle waits until the I/O thread has done what it can.
 func (l *testLoop) idle() {
 	rests := func() bool {
-		return l.mail.isEmpty() && (l.asleep.Load() || l.mail.stepper.asleep.Load() != 0)
+		return l.mail.isEmpty() && (l.asleep.Load() || l.mail.stepper.Asleep())
 	}
 	for start := time.Now(); l.thread.stepper != nil && !rests(); time.Sleep(20 * time.Microsecond) {
 		if time.Since(start) > patience {

@@ -1,6 +1,10 @@
 package loop
 
-import "sync"
+import (
+	"sync"
+
+	"net.server_go/bell"
+)
 
 // mailbox is where the two sides meet. The Lua thread leaves turns and takes
 // events; whoever steps the sockets takes turns and leaves events; any
@@ -15,8 +19,8 @@ type mailbox struct {
 	spentLogs   [][]byte
 	spentEvents []Event
 
-	lua     bell // the Lua thread sleeps on it
-	stepper bell // the stepper does, when it may not look at its sockets
+	lua     bell.Bell // the Lua thread sleeps on it
+	stepper bell.Bell // the stepper does, when it may not look at its sockets
 }
 
 // turn is what the Lua side did since the turn before: it is done with the
@@ -121,7 +125,7 @@ func (m *mailbox) leaveEvents(events []Event, err error) (empty []Event, waiting
 	}
 	waiting = len(m.events)
 	m.mu.Unlock()
-	m.lua.ring()
+	m.lua.Ring()
 	return events[:0], waiting
 }
 

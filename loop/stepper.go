@@ -125,6 +125,7 @@ func (l *Loop) startThread() {
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
+		runtime.LockOSThread()
 		for l.threadTurn(s) {
 		}
 	}()
@@ -152,7 +153,7 @@ func (l *Loop) retireThread() {
 	l.thread.stepper = nil
 	l.thread.switches++
 	l.knock()
-	l.mail.stepper.ring()
+	l.mail.stepper.Ring()
 	l.thread.running.Wait()
 }
 
@@ -161,7 +162,7 @@ func (l *Loop) wakeStepper() {
 	if l.asleep.CompareAndSwap(true, false) {
 		l.knock()
 	}
-	l.mail.stepper.ring()
+	l.mail.stepper.Ring()
 }
 
 // knock ends a wait in epoll.

@@ -30,7 +30,7 @@ func files(mode string, names ...string) Config {
 }
 
 // handshake connects a client and a server and returns what each has got.
-func handshake(t *testing.T, server, client *stdtls.Config) (atServer, atClient stdtls.ConnectionState, err error) {
+func stdHandshake(t *testing.T, server, client *stdtls.Config) (atServer, atClient stdtls.ConnectionState, err error) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()
@@ -190,7 +190,7 @@ func TestHandshakeWithEachSuite(t *testing.T) {
 		cfg.Ciphers, cfg.Protocol = s.name+":@SECLEVEL=0", "tlsv1_2"
 		server, _ := newTestContext(t, cfg)
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "any", Ciphers: cfg.Ciphers})
-		_, cs, err := handshake(t, server.ServerConfig(), client.ClientConfig())
+		_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
 		if err != nil || InfoOf(cs).Cipher != s.name {
 			t.Errorf("%s: %s, %v", s.name, InfoOf(cs).Cipher, err)
 		}
@@ -205,7 +205,7 @@ func TestHandshakeWithEachProtocol(t *testing.T) {
 		cfg.Protocol = protocol
 		server, _ := newTestContext(t, cfg)
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "any", Ciphers: "ALL:@SECLEVEL=0"})
-		_, cs, err := handshake(t, server.ServerConfig(), client.ClientConfig())
+		_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
 		if err != nil || InfoOf(cs).Protocol != want {
 			t.Errorf("%s: %s, %v", protocol, InfoOf(cs).Protocol, err)
 		}
@@ -219,7 +219,7 @@ func TestHandshakeWithEachKey(t *testing.T) {
 			cfg.Verify, cfg.Protocol = []string{"peer", "fail_if_no_peer_cert"}, protocol
 			server, _ := newTestContext(t, cfg)
 			client, _ := newTestContext(t, files("client", name))
-			atServer, atClient, err := handshake(t, server.ServerConfig(), client.ClientConfig())
+			atServer, atClient, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, protocol, err)
 				continue
@@ -244,7 +244,7 @@ func TestServerChoosesByKey(t *testing.T) {
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "tlsv1_2", Ciphers: ciphers})
 		config := client.ClientConfig()
 		config.ServerName = "name.that.is.in.neither"
-		_, cs, err := handshake(t, server.ServerConfig(), config)
+		_, cs, err := stdHandshake(t, server.ServerConfig(), config)
 		if err != nil || !cs.PeerCertificates[0].Equal(certificateOf(t, want)) {
 			t.Errorf("%s: %v", ciphers, err)
 		}
@@ -266,7 +266,7 @@ func TestChainIsSent(t *testing.T) {
 	brokenFiles(t)
 	server, _ := newTestContext(t, Config{Certificates: []KeyPair{{Certificate: "chain.crt", Key: "keys/rsa.key"}}})
 	client, _ := newTestContext(t, Config{Mode: "client"})
-	_, cs, err := handshake(t, server.ServerConfig(), client.ClientConfig())
+	_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
 	if err != nil || len(cs.PeerCertificates) != 2 || cs.PeerCertificates[0].Subject.CommonName != "leaf" {
 		t.Errorf("%d certificates, %v", len(cs.PeerCertificates), err)
 	}
@@ -295,7 +295,7 @@ func TestClientCertificate(t *testing.T) {
 		config := server.ServerConfig()
 		config.ClientCAs = x509.NewCertPool() // names an authority that is not the client's
 		config.ClientCAs.AddCert(certificateOf(t, "p384"))
-		cs, _, err := handshake(t, config, test.client.ClientConfig())
+		cs, _, err := stdHandshake(t, config, test.client.ClientConfig())
 		if (err != nil) != test.fails || len(cs.PeerCertificates) != test.want {
 			t.Errorf("%s: %d certificates, %v", test.verify, len(cs.PeerCertificates), err)
 		}
@@ -308,7 +308,7 @@ func TestServerWithoutCertificate(t *testing.T) {
 		t.Errorf("has a certificate, or %v", notices)
 	}
 	client, _ := newTestContext(t, Config{Mode: "client"})
-	if _, _, err := handshake(t, server.ServerConfig(), client.ClientConfig()); err == nil {
+	if _, _, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig()); err == nil {
 		t.Error("a handshake without a certificate")
 	}
 }
@@ -326,7 +326,7 @@ func TestTickets(t *testing.T) {
 		config.ClientSessionCache = stdtls.NewLRUClientSessionCache(1)
 		config.ServerName = "a"
 		for i, resumed := range []bool{false, want} {
-			_, cs, err := handshake(t, server.ServerConfig(), config)
+			_, cs, err := stdHandshake(t, server.ServerConfig(), config)
 			if err != nil || cs.DidResume != resumed {
 				t.Errorf("%q, connection %d: resumed %t, %v", options, i, cs.DidResume, err)
 			}
@@ -411,7 +411,7 @@ func TestProsodyDefaults(t *testing.T) {
 			}
 		}
 		client, _ := newTestContext(t, Config{Mode: "client"})
-		if _, _, err := handshake(t, c.ServerConfig(), client.ClientConfig()); err != nil {
+		if _, _, err := stdHandshake(t, c.ServerConfig(), client.ClientConfig()); err != nil {
 			t.Error(err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // A Session is TLS on one connection, over memory: ciphertext goes in by
-// Feed and comes out by Output. The handshake runs on a goroutine of its
-// own; after it none is left, and all methods are for one thread.
+// Feed and comes out by Output. The handshake runs on a worker; after it all
+// methods are for one thread.
 type Session struct {
 	context   *Context
 	options   Options
@@ -22,11 +22,11 @@ type Session struct {
 	result    Result
 	refused   bool // by the answer to the hello
 
-	mu    sync.Mutex // guards what follows, shared with the handshake
-	state State
-	hello Hello
-	err   error // why the handshake failed
-	reply chan Answer
+	mu     sync.Mutex // guards what follows, shared with the handshake
+	state  State
+	hello  Hello
+	err    error // why the handshake failed
+	answer Answer
 	// stopped: nobody will answer the hello.
 	stopped bool
 }
@@ -86,8 +86,6 @@ func (again) Temporary() bool { return true }
 // NewSession prepares a session; Start begins it.
 func NewSession(c *Context, o Options) *Session {
 	s := &Session{context: c, options: o, result: Result{OK: true}}
-	s.transport.arrived.L = &s.transport.mu
-	s.transport.handshake = true
 	if c.Server() {
 		// All else is in the configuration that gotHello returns.
 		s.conn = stdtls.Server(&s.transport, &stdtls.Config{GetConfigForClient: s.gotHello})
@@ -101,16 +99,14 @@ func NewSession(c *Context, o Options) *Session {
 	return s
 }
 
-// Start begins the handshake. wake is called, on another goroutine, whenever
-// there is output, or the state has changed.
-func (s *Session) Start(wake func()) {
-	s.transport.wake = wake
-	go s.handshake()
+// Start begins the handshake. tell is called, on another goroutine, when there
+// is output, or the state has changed.
+func (s *Session) Start(tell func()) {
+	s.transport.begin(newHandshake(s.handshake, tell))
 }
 
-func (s *Session) handshake() {
-	takeSlot()
-	defer leaveSlot()
+func (s *Session) handshake(yield func()) {
+	s.transport.yield = yield
 	err := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -120,7 +116,6 @@ func (s *Session) handshake() {
 		return s.conn.Handshake()
 	}()
 	s.transport.handshakeOver()
-	defer handshakeEnded()
 	s.mu.Lock()
 	s.err = err
 	s.state = StateOpen
@@ -128,7 +123,7 @@ func (s *Session) handshake() {
 		s.state = StateFailed
 	}
 	s.mu.Unlock()
-	s.transport.wake()
+	handshakeEnded()
 }
 
 // State returns the present state.
@@ -163,14 +158,13 @@ func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error)
 	}
 	if s.options.AskHello {
 		s.state = StateHello
-		s.reply = make(chan Answer, 1)
-		s.mu.Unlock()
-		s.transport.wake()
-		leaveSlot()
-		answer = <-s.reply
-		takeSlot()
-		s.mu.Lock()
-		s.state = StateHandshake
+		s.transport.news()
+		for s.state == StateHello {
+			s.mu.Unlock()
+			s.transport.yield()
+			s.mu.Lock()
+		}
+		answer = s.answer
 	}
 	s.mu.Unlock()
 	if answer.Context == nil {
@@ -194,7 +188,8 @@ func (s *Session) Answer(a Answer) {
 	defer s.mu.Unlock()
 	if s.state == StateHello {
 		s.state = StateHandshake
-		s.reply <- a
+		s.answer = a
+		s.transport.resume()
 	}
 }
 
@@ -234,7 +229,7 @@ func (s *Session) Lend(data []byte) {
 func (s *Session) TakeBack() { s.transport.takeBack() }
 
 // Full reports whether so much ciphertext waits that no more should be read
-// now. wake is called when there is room again.
+// now. The loop is told when there is room again.
 func (s *Session) Full() bool { return s.transport.isFull() }
 
 // FeedEOF says that the peer's stream has ended.
@@ -313,16 +308,16 @@ func (s *Session) ExportKeyingMaterial(label string, context []byte, length int)
 }
 
 // transport is the memory below crypto/tls. While the handshake runs its
-// Read blocks; afterwards it says errAgain.
+// Read yields until there is something; afterwards it says errAgain.
 type transport struct {
 	mu        sync.Mutex
-	arrived   sync.Cond
 	in, out   []byte
 	lent      bool // in is somebody else's
-	full      bool // wake is to be called when there is room
-	handshake bool
+	full      bool // there will be news when there is room
+	handshake *handshake
+	over      bool // the handshake
 	ended     error
-	wake      func()
+	yield     func() // of the handshake
 }
 
 func (t *transport) Read(p []byte) (int, error) {
@@ -332,11 +327,8 @@ func (t *transport) Read(p []byte) (int, error) {
 		if t.ended != nil {
 			return 0, t.ended
 		}
-		if !t.handshake {
+		if t.over {
 			return 0, errAgain
-		}
-		if len(t.out) > 0 {
-			t.wake()
 		}
 		t.wait()
 	}
@@ -346,18 +338,49 @@ func (t *transport) Read(p []byte) (int, error) {
 	}
 	if t.full && len(t.in) < inputLimit {
 		t.full = false
-		t.wake()
+		if !t.over {
+			t.handshake.news = true
+		}
 	}
 	return n, nil
 }
 
-// wait waits for input, without the handshake's slot.
+// wait lets other handshakes go on until there may be input.
 func (t *transport) wait() {
-	leaveSlot()
-	t.arrived.Wait()
+	if len(t.out) > 0 {
+		t.handshake.news = true
+	}
 	t.mu.Unlock()
-	takeSlot()
+	t.yield()
 	t.mu.Lock()
+}
+
+// news says that the loop is to look at the session after this step.
+func (t *transport) news() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.handshake.news = true
+}
+
+// begin starts the handshake h.
+func (t *transport) begin(h *handshake) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.handshake = h
+	h.resume()
+}
+
+// resume lets the handshake go on, if there is one.
+func (t *transport) resume() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resumeHandshake()
+}
+
+func (t *transport) resumeHandshake() {
+	if t.handshake != nil {
+		t.handshake.resume()
+	}
 }
 
 // Write queues: crypto/tls takes an error of a write for permanent.
@@ -382,7 +405,7 @@ func (t *transport) reserve(size int) {
 func (t *transport) lend(data []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.in) > 0 || t.handshake {
+	if len(t.in) > 0 || !t.over {
 		return false
 	}
 	t.in, t.lent = data, true
@@ -409,7 +432,7 @@ func (t *transport) feed(data []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.in = append(t.in, data...)
-	t.arrived.Signal()
+	t.resumeHandshake()
 }
 
 // inputLimit is how much a peer may send ahead of the handshake.
@@ -426,7 +449,7 @@ func (t *transport) end(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = err
-	t.arrived.Signal()
+	t.resumeHandshake()
 }
 
 func (t *transport) takeOutput() []byte {
@@ -440,7 +463,8 @@ func (t *transport) takeOutput() []byte {
 func (t *transport) handshakeOver() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.handshake = false
+	t.handshake.news = true
+	t.over, t.handshake, t.yield = true, nil, nil
 }
 
 // crypto/tls calls none of these unless it is asked to close or to time out.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -27,6 +28,12 @@ func sessionContext(t testing.TB, mode string, change func(*Config), names ...st
 		t.Fatal(err)
 	}
 	return c
+}
+
+// TestMain starts what stays, before goroutines are counted.
+func TestMain(m *testing.M) {
+	startWorkers()
+	os.Exit(m.Run())
 }
 
 // endpoint is a session with the bell that its handshake rings.

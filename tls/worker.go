@@ -1,0 +1,178 @@
+package tls
+
+import (
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"net.server_go/bell"
+)
+
+// A worker is a thread that computes handshakes, one step after the other.
+// There is one for each processor but one: with that one busy too the Lua
+// thread and the I/O thread would often wait for a time slice.
+type worker struct {
+	load atomic.Int64 // steps that wait, and the one under way
+	bell bell.Bell
+
+	mu    sync.Mutex
+	steps []*handshake
+
+	told []func() // whom to tell of the latest steps
+}
+
+// fullBatch is after how many steps a worker tells of them though there are
+// more to be made: who is told leaves its sleep for it, and takes this
+// processor.
+const fullBatch = 4
+
+var (
+	workers      []*worker
+	startWorkers = sync.OnceFunc(func() {
+		for range max(1, runtime.NumCPU()-1) {
+			w := &worker{}
+			workers = append(workers, w)
+			go w.run()
+		}
+	})
+)
+
+// Computing is how many handshakes compute, or wait until they may.
+func Computing() (n int64) {
+	startWorkers()
+	for _, w := range workers {
+		n += w.load.Load()
+	}
+	return n
+}
+
+// LeaveRoom lets the Go scheduler run more threads than there are workers:
+// else the Lua thread, the I/O thread and the collector would wait, for 10 ms
+// at a time, until a handshake has computed enough.
+func LeaveRoom() {
+	const others = 3
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), max(1, runtime.NumCPU()-1)+others))
+}
+
+func (w *worker) run() {
+	// Between two steps it never leaves the thread: only the Go scheduler could
+	// hand it to another, at the cost of two wake-ups.
+	runtime.LockOSThread()
+	for {
+		w.step(w.next())
+		w.load.Add(-1)
+	}
+}
+
+// next waits for the next step that is to be made.
+func (w *worker) next() *handshake {
+	for {
+		if h := w.take(); h != nil {
+			return h
+		}
+		w.tell()
+		w.bell.Arm()
+		if h := w.take(); h != nil {
+			w.bell.Disarm()
+			return h
+		}
+		w.bell.Sleep(-1)
+	}
+}
+
+func (w *worker) take() *handshake {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.steps) == 0 {
+		return nil
+	}
+	h := w.steps[0]
+	w.steps = w.steps[1:]
+	h.queued = false
+	return h
+}
+
+func (w *worker) step(h *handshake) {
+	h.step()
+	if h.news {
+		h.news = false
+		w.told = append(w.told, h.tell)
+	}
+	if len(w.told) >= fullBatch {
+		w.tell()
+	}
+}
+
+func (w *worker) tell() {
+	for _, f := range w.told {
+		f()
+	}
+	clear(w.told)
+	w.told = w.told[:0]
+}
+
+// handshake is a coroutine on a worker: a function that yields when it needs
+// something from outside. A switch to it and back costs no more than a call or
+// two, where a goroutine that waits and is woken would occupy Go's scheduler.
+type handshake struct {
+	worker *worker
+	run    func(yield func())
+	next   func() (struct{}, bool)
+	tell   func()
+	news   bool // tell is to be called after this step
+	queued bool // guarded by worker.mu
+}
+
+// lastWorker is the one that got the latest handshake.
+var lastWorker atomic.Uint32
+
+// newHandshake gives the coroutine run to the least busy worker. tell is called
+// soon after steps that have news.
+func newHandshake(run func(yield func()), tell func()) *handshake {
+	startWorkers()
+	first := int(lastWorker.Add(1))
+	h := &handshake{run: run, tell: tell}
+	for i := range workers {
+		w := workers[(first+i)%len(workers)]
+		if h.worker == nil || w.load.Load() < h.worker.load.Load() {
+			h.worker = w
+		}
+	}
+	return h
+}
+
+// resume has the worker run the coroutine until it yields again. It may be
+// called from any goroutine, also if the coroutine has nothing to go on with,
+// or has ended.
+func (h *handshake) resume() {
+	w := h.worker
+	w.mu.Lock()
+	if !h.queued {
+		h.queued = true
+		w.steps = append(w.steps, h)
+		w.load.Add(1)
+	}
+	w.mu.Unlock()
+	w.bell.Ring()
+}
+
+func (h *handshake) step() {
+	if h.run != nil {
+		// Here, for a coroutine stays on the thread that made it.
+		h.next, _ = iter.Pull(h.sequence(h.run))
+		h.run = nil
+	}
+	if h.next == nil {
+		return
+	}
+	if _, yielded := h.next(); !yielded {
+		h.next = nil
+	}
+}
+
+func (h *handshake) sequence(run func(yield func())) iter.Seq[struct{}] {
+	return func(yield func(struct{}) bool) {
+		run(func() { yield(struct{}{}) })
+	}
+}
