@@ -24,14 +24,14 @@ void __wrap_x_cgo_sys_thread_create(void *(*function)(void *), void *argument)
 
 /*
  * Go's scheduler has a thread that looks every 20 us, as long as anything
- * happens, for threads that hold it up. Ours do not, and where little more than
- * a processor is there that thread took a seventh of it. With timers that may
- * be late it looks less often; so are Go's own timers, which nobody here needs
- * in time. All its threads inherit this.
+ * happens, whether another one holds it up. Ours do not, and that thread took a
+ * seventh of a busy processor, and half of the time of a server that waits. With
+ * timers that may be late it looks less often; so are Go's own, which nobody
+ * here needs to the millisecond. All threads that Go makes inherit this.
  */
 static void *go_thread(void *argument)
 {
-	prctl(PR_SET_TIMERSLACK, 500 * 1000L /* ns */);
+	prctl(PR_SET_TIMERSLACK, 5 * 1000 * 1000L /* ns */);
 	return go_main(argument);
 }
 
