@@ -34,6 +34,7 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	out.accept_errors, out.events = C.uint64_t(s.AcceptErrors), C.uint64_t(s.Events)
 	out.client_handshakes, out.server_handshakes = C.uint64_t(s.ClientHandshakes), C.uint64_t(s.ServerHandshakes)
 	out.running_handshakes = C.uint64_t(s.Running)
+	out.goroutines, out.threads = C.uint64_t(s.Goroutines), C.uint64_t(s.Threads)
 	out.switches, out.threaded = C.uint64_t(s.Switches), cBool(s.Threaded)
 }
 

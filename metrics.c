@@ -17,6 +17,8 @@ static const struct family
 	servers = {"gauge", "servers", "", "Listening sockets", NULL},
 	watches = {"gauge", "watches", "", "Watched file descriptors of others", NULL},
 	timers = {"gauge", "timers", "", "Timers", NULL},
+	goroutines = {"gauge", "goroutines", "", "Goroutines of the Go runtime", NULL},
+	threads = {"gauge", "threads", "", "Threads of the Go runtime", NULL},
 	received = {"counter", "received", "bytes", "Bytes received from the network", NULL},
 	sent = {"counter", "sent", "bytes", "Bytes handed to the kernel to be sent", NULL},
 	unsent = {"gauge", "unsent", "bytes", "Output that the kernel has not taken yet", NULL},
@@ -130,6 +132,8 @@ static int set_all(lua_State *L)
 	set(L, &servers, (double)(s.opened[SGO_LISTENERS] - s.closed[SGO_LISTENERS]));
 	set(L, &watches, (double)(s.opened[SGO_WATCHES] - s.closed[SGO_WATCHES]));
 	set(L, &timers, (double)b->timers.live);
+	set(L, &goroutines, (double)s.goroutines);
+	set(L, &threads, (double)s.threads);
 	set(L, &received, (double)s.received);
 	set(L, &sent, (double)s.sent);
 	set(L, &unsent, (double)s.unsent);

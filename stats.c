@@ -130,7 +130,7 @@ int api_stats(lua_State *L)
 	push_text(L, &failures);
 	const char *lines = lua_tostring(L, -1);
 
-	lua_createtable(L, 0, 16);
+	lua_createtable(L, 0, 18);
 	lua_createtable(L, 0, 4);
 	set_objects(L, "accepted", &s, SGO_ACCEPTS);
 	set_objects(L, "outgoing", &s, SGO_DIALS);
@@ -140,6 +140,8 @@ int api_stats(lua_State *L)
 	set_objects(L, "servers", &s, SGO_LISTENERS);
 	set_objects(L, "watches", &s, SGO_WATCHES);
 	set_count(L, "timers", b->timers.live);
+	set_count(L, "goroutines", s.goroutines);
+	set_count(L, "threads", s.threads);
 	set_count(L, "received", s.received);
 	set_count(L, "sent", s.sent);
 	set_count(L, "events", s.events);

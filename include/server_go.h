@@ -210,6 +210,7 @@ struct sgo_stats {
 	uint64_t unsent, undelivered;      /* bytes that wait for the kernel, for Lua */
 	uint64_t accept_errors, events;
 	uint64_t client_handshakes, server_handshakes, running_handshakes;
+	uint64_t goroutines, threads;      /* of the Go runtime */
 	uint64_t switches;                 /* of threaded */
 	uint8_t threaded;                  /* a thread of its own steps the I/O side */
 };

@@ -1,5 +1,7 @@
 package loop
 
+import "runtime/metrics"
+
 // A Kind says how an object came to be; Stats count by it.
 type Kind uint8
 
@@ -36,6 +38,8 @@ type Stats struct {
 	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
 	// not taken yet.
 	Unsent, Undelivered uint64
+	// Goroutines and Threads are the Go runtime's, of all Loops together.
+	Goroutines, Threads uint64
 }
 
 // maxReasons bounds Failures: a reason may come from a peer.
@@ -51,12 +55,19 @@ func (l *Loop) Stats() Stats {
 	for reason, n := range l.stats.Failures {
 		s.Failures[reason] = n
 	}
+	s.lookAtRuntime()
 	for i := range l.objects.slots {
 		if c, ok := l.objects.slots[i].value.(*conn); ok {
 			s.look(c)
 		}
 	}
 	return s
+}
+
+func (s *Stats) lookAtRuntime() {
+	samples := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/sched/threads/total:threads"}}
+	metrics.Read(samples)
+	s.Goroutines, s.Threads = samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
 
 func (s *Stats) look(c *conn) {

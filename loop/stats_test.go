@@ -235,3 +235,21 @@ func TestGoodbyesAreCounted(t *testing.T) {
 		t.Errorf("%d bytes sent, %d received; want one goodbye each", sent, received)
 	}
 }
+
+func TestStatsCountGoroutines(t *testing.T) {
+	l := newTestLoop(t)
+	before := l.Stats()
+	if before.Threads == 0 {
+		t.Error("no threads")
+	}
+	stay, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		<-stay
+		close(ended)
+	}()
+	if s := l.Stats(); s.Goroutines != before.Goroutines+1 {
+		t.Errorf("%d goroutines, want one more than %d", s.Goroutines, before.Goroutines)
+	}
+	close(stay)
+	<-ended
+}
