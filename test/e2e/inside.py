@@ -9,7 +9,8 @@ INSIDE = """> (function ()
  local server = require "net.server";
  local debug = require "debug";
  collectgarbage(); collectgarbage();
- local counts = { ["registry references"] = 0; connections = 0 };
+ local counts = { ["registry references"] = 0; ["connections in the registry"] = 0; sessions = 0 };
+ for _ in pairs(prosody.full_sessions) do counts.sessions = counts.sessions + 1; end
  for key, value in pairs(debug.getregistry()) do
   if type(key) == "number" and type(value) ~= "number" then
    counts["registry references"] = counts["registry references"] + 1;
@@ -17,16 +18,17 @@ INSIDE = """> (function ()
   for _, object in pairs(type(value) == "table" and value or {}) do
    local mt = type(object) == "table" and getmetatable(object);
    if type(mt) == "table" and type(mt.__index) == "table" and mt.__index.pause_writes then
-    counts.connections = counts.connections + 1;
+    counts["connections in the registry"] = counts["connections in the registry"] + 1;
    end
   end
  end
  counts["Lua KiB"] = math.floor(collectgarbage("count"));
  local stats = server.stats and server.stats() or {};
- for kind, count in pairs(stats.connections or {}) do counts[kind] = count.open; end
- for _, kind in ipairs { "servers", "watches", "timers" } do
-  counts[kind] = type(stats[kind]) == "table" and stats[kind].open or stats[kind];
+ for kind, count in pairs(stats.connections or {}) do counts["handles, " .. kind] = count.open; end
+ for _, kind in ipairs { "servers", "watches" } do
+  if stats[kind] then counts["handles, " .. kind] = stats[kind].open; end
  end
+ counts.timers, counts.goroutines, counts["Go's threads"] = stats.timers, stats.goroutines, stats.threads;
  if stats.handshakes then counts.handshakes = stats.handshakes.running; end
  for name, length in pairs(stats.queues or {}) do counts["queue of " .. name] = length; end
  return require "util.json".encode(counts);
