@@ -17,6 +17,7 @@ import release
 import server
 
 ROOT = os.geteuid() == 0
+PR_SET_CHILD_SUBREAPER = 36
 USER = pwd.getpwnam("prosody") if ROOT else pwd.getpwuid(os.getuid())
 
 
@@ -36,8 +37,8 @@ def programs_for(folder):
 class Daemon(server.Prosody):
     """`ended` and `running` are what main.py asks; a daemon that has ended fails the next check by itself."""
 
-    def __init__(self, backend, folder, settings):
-        super().__init__(backend, folder, "daemon.cfg.lua.in", ("c2s",), settings)
+    def __init__(self, backend, folder, settings, template="daemon.cfg.lua.in", ports=("c2s",)):
+        super().__init__(backend, folder, template, ports, settings)
         self.pidfile = folder / "prosody.pid"
         self.programs = programs_for(folder)
         self.modules = folder / "lib"
@@ -50,8 +51,12 @@ class Daemon(server.Prosody):
     def _give_to_user(self):
         self.folder.chmod(0o755)
         if ROOT:
-            for path in (self.folder, self.folder / "data"):
+            for path in (self.folder, self.folder / "data", *self.folder.glob("data/**/*")):
                 os.chown(path, USER.pw_uid, USER.pw_gid)
+
+    def add_users(self, host, names):
+        super().add_users(host, names)
+        self._give_to_user()
 
     def running(self):
         return True
@@ -114,6 +119,19 @@ class Daemon(server.Prosody):
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 pass
         return found
+
+    @staticmethod
+    def adopt_daemons():
+        """From now on a daemon is a child of this process, which then gets to know how it ended."""
+        server.libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+    async def end_of(self, pid):
+        """Wait for the end of an adopted daemon; return its exit status (negative: the signal that ended it)."""
+        while True:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                return os.waitstatus_to_exitcode(status)
+            await asyncio.sleep(0.01)
 
     async def gone(self, pid):
         while os.path.exists(f"/proc/{pid}"):

@@ -45,7 +45,7 @@ async def prepare(world):
     world.authority.issue(world.folder / "certs", "localhost")
     world.prosody = server.Prosody(
         world.backend, world.folder, "crowd.cfg.lua.in", ("c2s", "c2s_direct"),
-        {"level": "info", "more_modules": '"smacks"', "network_settings": f"{{ read_timeout = {READ_TIMEOUT} }}"})
+        {"as_root": "true", "level": "info", "more_modules": '"smacks"', "network_settings": f"{{ read_timeout = {READ_TIMEOUT} }}"})
     world.prosody.add_users("localhost", [f"user{n}" for n in range(CLIENTS)])
     world.closing.push_async_callback(world.prosody.kill)
     world.random = random.Random(200)
