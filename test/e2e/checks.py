@@ -10,6 +10,7 @@ import random
 import signal
 import time
 
+from check_list import Checks, no_errors_logged, same
 import clients
 import names
 import proxy65
@@ -17,22 +18,12 @@ import server
 import shell
 import web
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check = CHECKS.check
 WHOLE_RUN_SECONDS = 85
 ALICE, BOB = "alice@localhost", "bob@localhost"
 MESSAGES = 1000
 SHUTDOWN_SECONDS = 3
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 async def prepare(world):
@@ -394,8 +385,4 @@ async def said_goodbye(world):
              f"{client.boundjid}: stream errors and reason of the end")
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)

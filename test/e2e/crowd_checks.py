@@ -9,27 +9,18 @@ import signal
 import time
 
 import authority
+from check_list import Checks, no_errors_logged, same
 import daemon
 import light
 import server
 import tls_client
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check = CHECKS.check
 WHOLE_RUN_SECONDS = 150
 TALKERS, CROWD = 40, 500
 RELOADS = 50
 SHUTDOWN_SECONDS = 4  # Prosody gives up on clients after 5 s, server.loop() after 6 s
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 async def prepare(world):
@@ -161,8 +152,4 @@ async def said_goodbye(world):
     assert lost <= (5 if world.backend == "epoll" else 0), f"stream errors and ends: {dict(ends)}"
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)

@@ -7,26 +7,16 @@ import re
 import signal
 import time
 
+from check_list import Checks, same
 import daemon
 import release
 import shell
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks(seconds=20)
+check = CHECKS.check
 WHOLE_RUN_SECONDS = 150
 STREAM = ("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
           " to='localhost' version='1.0'>")
-
-
-def check(seconds=20, only=None):
-    def add(function):
-        if only in (None, os.environ.get("BACKEND", "go")):
-            CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 async def prepare(world):

@@ -8,28 +8,19 @@ import hmac
 import time
 
 import authority
+from check_list import Checks, no_errors_logged, same
 import components
 import light
 import server
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check = CHECKS.check
 WHOLE_RUN_SECONDS = 100
 ALICE, BOB, SLOW = "alice@localhost", "bob@localhost", "slow@localhost"
 CUTS = 10
 BATCH = 40  # messages at once
 LIMIT = 20  # kB a second that mod_limits allows
 COMPONENT_SECRET, TURN_SECRET = "the component's secret", "the TURN server's secret"
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 async def prepare(world):
@@ -224,8 +215,4 @@ async def turn(world):
     same(given.get("password"), base64.b64encode(expected).decode(), "password")
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)

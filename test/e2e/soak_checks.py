@@ -12,11 +12,13 @@ import signal
 import ssl
 
 import authority
+from check_list import Checks, errors_logged, no_errors_logged, same
 import inside
 import light
 import server
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check = CHECKS.check
 SECONDS = int(os.environ.get("SOAK") or 3600)
 FIRST = min(60, SECONDS / 3)
 WHOLE_RUN_SECONDS = SECONDS + 300
@@ -26,17 +28,6 @@ LONGEST_TIMER = 21  # in crowd.cfg.lua.in; a watchdog of mod_smacks takes a seco
 # What may be more at the end, and by how much: malloc and Go give memory back as they like, Lua's tables keep their size,
 # and a thread that Go has made stays.
 SLACK = {"RSS KiB": 8192, "Lua KiB": 128, "threads": 4, "Go's threads": 4}
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 async def prepare(world):
@@ -133,10 +124,6 @@ async def all_live(world, seconds):
     await asyncio.gather(*lives)
 
 
-def errors_logged(world):
-    return [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-
-
 async def count(world):
     """Count what Prosody holds once it has forgotten the clients, also those that mod_smacks keeps for a while."""
     await asyncio.sleep(LONGEST_TIMER + 2)
@@ -197,8 +184,4 @@ async def sigterm(world):
     same(await asyncio.wait_for(world.prosody.ended(), 15), 0, "exit status")
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = errors_logged(world)
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)

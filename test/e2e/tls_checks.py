@@ -13,6 +13,7 @@ import ssl
 import time
 
 import authority
+from check_list import Checks, no_errors_logged, same
 import clients
 import ejabberd
 import names
@@ -21,7 +22,8 @@ import server
 import shell
 import tls_client
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check, checks_of = CHECKS.check, CHECKS.checks_of
 WHOLE_RUN_SECONDS = 150
 
 KINDS = {  # of hosts -> what is special about their certificates
@@ -44,29 +46,6 @@ def host(kind, where):
 HOME, AWAY, EJABBERD = host("good", "home"), host("good", "away"), host("good", "ejabberd")
 CONNECT_TIMEOUT = 4
 STRICT = host("strict", "ejabberd")  # knows no dialback
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def checks_of(values, seconds=15):
-    """One check for each value; the docstring has {} where the value goes."""
-    def add(function):
-        for value in values:
-            async def one(world, value=value):
-                await function(world, value)
-            one.__doc__ = function.__doc__.format(value)
-            CHECKS.append((one, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 def quoted(words):
@@ -687,8 +666,4 @@ async def said_goodbye(world):
              f"{jid}: stream errors and reason of the end")
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)

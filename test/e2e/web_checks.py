@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import http.client
+from check_list import Checks, no_errors_logged, same
 import json
 import random
 import shutil
@@ -28,7 +29,8 @@ import shell
 import web
 import xmpp_websocket
 
-CHECKS = []  # (function, seconds that it may take)
+CHECKS = Checks()
+check, checks_of = CHECKS.check, CHECKS.checks_of
 WHOLE_RUN_SECONDS = 180
 SCHEMES = ("http", "https")
 MIB = 1 << 20
@@ -46,29 +48,6 @@ HOSTS = {
     "selfsigned": {"self_signed": True},
     "misnamed": {"valid_for": "another.example.net"},
 }
-
-
-def check(seconds=15):
-    def add(function):
-        CHECKS.append((function, seconds))
-        return function
-    return add
-
-
-def checks_of(values, seconds=15):
-    """One check for each value; the docstring has {} where the value goes."""
-    def add(function):
-        for value in values:
-            async def one(world, value=value):
-                await function(world, value)
-            one.__doc__ = function.__doc__.format(value)
-            CHECKS.append((one, seconds))
-        return function
-    return add
-
-
-def same(got, expected, what):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
 
 
 # what there is
@@ -546,8 +525,4 @@ async def sigterm(world):
     writer.close()
 
 
-@check()
-async def no_errors_logged(world):
-    """the log has no line of level error"""
-    errors = [line for line in world.prosody.log_text().splitlines() if "\terror\t" in line]
-    assert not errors, "\n".join(errors[:20])
+check()(no_errors_logged)
