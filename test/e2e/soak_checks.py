@@ -23,7 +23,8 @@ SECONDS = int(os.environ.get("SOAK") or 3600)
 FIRST = min(60, SECONDS / 3)
 WHOLE_RUN_SECONDS = SECONDS + 300
 CLIENTS = 200
-READ_TIMEOUT, LONGEST_SILENCE = 10, 25
+READ_TIMEOUT = 10
+LONGEST_SILENCE = 25 if SECONDS < 600 else 60  # a long run is for the background
 LONGEST_TIMER = 21  # in crowd.cfg.lua.in; a watchdog of mod_smacks takes a second more
 # What may be more at the end, and by how much: malloc and Go give memory back as they like, Lua's tables keep their size,
 # and a thread that Go has made stays.
@@ -107,7 +108,7 @@ async def live_again(world, n):
     await asyncio.sleep(world.random.uniform(0, 5))
     while not world.stop.is_set():
         try:
-            await asyncio.wait_for(live(world, n), 90)
+            await asyncio.wait_for(live(world, n), LONGEST_SILENCE + 65)
             if world.random.random() < 0.2:
                 await abandon(world)
         except (AssertionError, OSError, ssl.SSLError, light.Ended, asyncio.TimeoutError) as error:
