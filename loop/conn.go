@@ -141,7 +141,16 @@ func (c *conn) canRead() bool {
 		!c.finishing && c.pending == nil && c.mayDeliver()
 }
 
-func (c *conn) mayDeliver() bool { return !c.paused && !c.blocked && c.pausedUntil == 0 && !c.inFlight }
+func (c *conn) inPause() bool { return c.paused || c.blocked || c.pausedUntil != 0 }
+
+func (c *conn) mayDeliver() bool { return !c.inPause() && !c.inFlight }
+
+// mayReadAhead reports whether nothing but a pause keeps from reading: no byte
+// waits for the Lua side that would come before the end of the stream.
+func (c *conn) mayReadAhead() bool {
+	return c.inPause() && !c.inFlight && c.pending == nil && c.state == stateOpen && !c.finishing &&
+		(c.security == plain || c.security == secured)
+}
 
 // register asks epoll for what the connection waits for.
 func (c *conn) register() error {
@@ -151,10 +160,12 @@ func (c *conn) register() error {
 	var interest uint32
 	switch {
 	case c.canRead():
-		interest = readable
-	case c.state == stateOpen && !c.finishing:
+		interest = readable | hangUp
+	case c.mayReadAhead():
 		// Most pauses end before more data comes: ready drops IN when it does.
-		interest = c.interest & readable
+		interest = c.interest&readable | hangUp
+	case c.state == stateOpen && !c.finishing:
+		interest = c.interest & (readable | hangUp)
 		if !c.added && !c.outputWaits() {
 			return nil // left because the socket is broken
 		}
@@ -200,14 +211,14 @@ func (c *conn) ready(events uint32) {
 	if events&writable != 0 || events&broken != 0 && len(c.out) > 0 {
 		c.flush()
 	}
-	if events&(readable|broken) == 0 || c.state == stateClosed {
+	if events&(readable|hangUp|broken) == 0 || c.state == stateClosed {
 		return
 	}
-	if c.canRead() {
+	if c.canRead() || events&(hangUp|broken) != 0 && c.mayReadAhead() {
 		c.read()
 	} else if events&broken != 0 {
 		c.leave(c.loop.poller)
-	} else if err := c.want(c.loop.poller, c.interest&^readable); err != nil {
+	} else if err := c.want(c.loop.poller, c.interest&^(events&(readable|hangUp))); err != nil {
 		c.end(reason(err), false)
 	}
 }
@@ -261,6 +272,10 @@ func (c *conn) readSize() int {
 }
 
 func (c *conn) read() {
+	if c.more {
+		c.readSecured()
+		return
+	}
 	if c.security != plain {
 		c.readRaw()
 		return
@@ -284,12 +299,18 @@ func (c *conn) read() {
 		if c.state == stateConnecting {
 			c.opened(true)
 		}
-		c.received(c.loop.arena.take(n))
+		c.received(room[:n])
 	}
 }
 
-// received delivers data, which is in the arena.
+// received delivers data, which is the start of the arena's room, or keeps it
+// if it was read ahead.
 func (c *conn) received(data []byte) {
+	if !c.mayDeliver() {
+		c.pending = bytes.Clone(data)
+		return
+	}
+	c.loop.arena.take(len(data))
 	n, consumed := c.cut(data)
 	// Of a line its CRs and its end are taken; if it comes back, they count.
 	line := c.mode == ReadLines && !c.datagram

@@ -899,23 +899,24 @@ func TestPeerCloses(t *testing.T) {
 }
 
 func TestPeerClosesWithOutputPending(t *testing.T) {
-	l := newTestLoop(t)
-	h, peer := l.accept(0)
-	want := pattern(8 << 20)
-	l.put(h, want)
-	l.step(0)
-	if err := peer.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	l.quiet() // neither Closed nor a spin on the end of the stream
-	got := make(chan string)
-	go func() {
-		b, _ := io.ReadAll(peer) // too little fails below
-		got <- string(b)
-	}()
-	l.awaitClosed(h, "closed", true)
-	if s := <-got; s != want {
-		t.Errorf("the peer received %d bytes, want %d in order", len(s), len(want))
+	for _, command := range []uint32{cmdResume, cmdPause} {
+		l := newTestLoop(t)
+		h, peer := l.accept(0)
+		l.cmd(h, command)
+		want := pattern(8 << 20)
+		l.put(h, want)
+		l.step(0)
+		halfClose(t, peer)
+		l.quiet() // neither Closed nor a spin on the end of the stream
+		got := make(chan string)
+		go func() {
+			b, _ := io.ReadAll(peer) // too little fails below
+			got <- string(b)
+		}()
+		l.awaitClosed(h, "closed", true)
+		if s := <-got; s != want {
+			t.Errorf("the peer received %d bytes, want %d in order", len(s), len(want))
+		}
 	}
 }
 
@@ -948,6 +949,178 @@ func TestPeerResets(t *testing.T) {
 	reset(t, peer)
 	l.awaitClosed(h, "closed", true)
 	l.quiet()
+}
+
+func closePeer(t *testing.T, peer *net.TCPConn) {
+	t.Helper()
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func halfClose(t *testing.T, peer *net.TCPConn) {
+	t.Helper()
+	if err := peer.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var peerEnds = map[string]func(*testing.T, *net.TCPConn){"close": closePeer, "half-close": halfClose, "reset": reset}
+
+// TestPeerIsGoneInAPause is for a BOSH client that went away while its request
+// was held: it was missed only when the request's time was up.
+func TestPeerIsGoneInAPause(t *testing.T) {
+	for how, end := range peerEnds {
+		for name, pause := range map[string]func(*testLoop, Handle){
+			"pause":       func(l *testLoop, h Handle) { l.cmd(h, cmdPause) },
+			"watch":       func(l *testLoop, h Handle) { l.num(h, cmdWatchRead, 0) },
+			"pausefor":    func(l *testLoop, h Handle) { l.num(h, cmdPauseFor, math.Inf(1)) },
+			"block_reads": func(l *testLoop, h Handle) { l.cmd(h, cmdBlockReads) },
+			"setlimit":    func(l *testLoop, h Handle) { l.num(h, cmdLimit, 0.01) },
+		} {
+			t.Run(name+" and "+how, func(t *testing.T) {
+				l := newTestLoop(t)
+				h, peer := l.accept(int(ReadAny))
+				if name == "setlimit" {
+					pause(l, h)
+					l.step(0)
+				}
+				say(t, peer, "request")
+				l.wantData(h, "request")
+				pause(l, h)
+				l.step(0)
+				end(t, peer)
+				l.awaitClosed(h, "closed", true)
+			})
+		}
+	}
+}
+
+// TestPeerIsGoneBeforeThePause: epoll has reported the end while data was in
+// flight, when nothing was to be done about it.
+func TestPeerIsGoneBeforeThePause(t *testing.T) {
+	for how, end := range peerEnds {
+		t.Run(how, func(t *testing.T) {
+			l := newTestLoop(t)
+			h, peer := l.accept(int(ReadAny))
+			l.refuse = func(Event) bool {
+				end(t, peer)
+				time.Sleep(10 * time.Millisecond) // for an I/O thread to see it
+				l.cmd(h, cmdPause)
+				return false
+			}
+			say(t, peer, "request")
+			l.wantData(h, "request")
+			l.awaitClosed(h, "closed", true)
+		})
+	}
+}
+
+// TestDataBeforeTheEndInAPause: both are told after the pause, in order, and
+// no more than a chunk is taken out of the kernel before.
+func TestDataBeforeTheEndInAPause(t *testing.T) {
+	for how, end := range peerEnds {
+		for _, mode := range []int{int(ReadAny), 100, int(ReadLines)} {
+			t.Run(fmt.Sprint(how, " ", mode), func(t *testing.T) {
+				l := newTestLoop(t)
+				h, peer := l.accept(mode)
+				l.cmd(h, cmdPause)
+				l.step(0)
+				want := strings.ReplaceAll(pattern(20_000), "\r", "r")
+				say(t, peer, want)
+				l.quiet()
+				if n := l.Stats().Undelivered; n != 0 {
+					t.Errorf("%d bytes read although the peer is there", n)
+				}
+				end(t, peer)
+				l.quiet()
+				l.cmd(h, cmdPause) // asks epoll again
+				l.quiet()
+				if n := l.Stats().Undelivered; n == 0 || n > uint64(l.inner(h).readSize()) {
+					t.Errorf("%d bytes read ahead", n)
+				}
+				l.cmd(h, cmdResume)
+				if got := l.untilClosed(h); got != strings.ReplaceAll(want, "\n", map[bool]string{true: "", false: "\n"}[mode == int(ReadLines)]) {
+					t.Errorf("%d bytes arrived, want %d in order", len(got), len(want))
+				}
+				if s := l.Stats(); s.Received != uint64(len(want)) || s.Undelivered != 0 {
+					t.Errorf("%d bytes received, want %d; %d undelivered", s.Received, len(want), s.Undelivered)
+				}
+			})
+		}
+	}
+}
+
+// untilClosed returns the Data of h up to its Closed.
+func (l *testLoop) untilClosed(h Handle) string {
+	l.t.Helper()
+	var data []byte
+	for start := time.Now(); time.Since(start) < patience; l.step(50 * time.Millisecond) {
+		events := l.events
+		l.events = nil
+		for _, ev := range events {
+			switch {
+			case ev.Handle != h:
+			case ev.Kind == Data:
+				data = append(data, ev.Bytes...)
+			case ev.Kind == Closed:
+				return string(data)
+			}
+		}
+	}
+	l.t.Fatal("not closed")
+	return ""
+}
+
+// TestLimitHoldsTowardsTheEnd: what is read ahead is as slow as the rest.
+func TestLimitHoldsTowardsTheEnd(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(int(ReadAny))
+	l.num(h, cmdLimit, 1000)
+	l.step(0)
+	want := pattern(20_000)
+	say(t, peer, want)
+	closePeer(t, peer)
+	got := l.awaitData(h, 1)
+	for len(got) < len(want) {
+		l.quiet()
+		l.advance(float64(DefaultSettings().ReadSize)/1000 + 1)
+		got += l.awaitData(h, 1)
+	}
+	if got != want {
+		t.Error("the bytes arrived in disorder")
+	}
+	l.awaitClosed(h, "closed", true)
+}
+
+func TestReadAheadIsDroppedByFinish(t *testing.T) {
+	l := newTestLoop(t)
+	h, peer := l.accept(0)
+	l.cmd(h, cmdPause)
+	l.step(0)
+	say(t, peer, "nobody reads this")
+	halfClose(t, peer)
+	l.quiet()
+	l.put(h, "last words")
+	l.cmd(h, cmdFinish)
+	l.awaitClosed(h, "", false)
+	if got := readAll(t, peer); got != "last words" {
+		t.Errorf("the peer received %q", got)
+	}
+}
+
+func TestErrorOfADatagramSocketInAPause(t *testing.T) {
+	l := newTestLoop(t)
+	peer := must(net.ListenPacket("udp", "127.0.0.1:0"))(t)
+	h := must(l.Dial("127.0.0.1", peer.LocalAddr().(*net.UDPAddr).Port, "udp", 0))(t).Handle
+	l.await(Connected, h)
+	l.cmd(h, cmdPause)
+	l.step(0)
+	if err := peer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.put(h, "anybody there?")
+	l.awaitClosed(h, "connection refused", false)
 }
 
 // TestResetWhilePaused: epoll reports a broken socket without being asked,
@@ -996,9 +1169,7 @@ func TestResetWithHeldOutput(t *testing.T) {
 	l.put(h, "held")
 	l.step(0)
 	reset(t, peer)
-	l.quiet()
-	l.cmd(h, cmdReleaseWrites)
-	l.awaitClosed(h, "closed", false)
+	l.awaitClosed(h, "closed", true)
 }
 
 func TestHangUpOfAUnixSocketWhilePaused(t *testing.T) {

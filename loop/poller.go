@@ -12,19 +12,25 @@ import (
 //   - IN: data, an end of stream or an error waits to be read. Asked for
 //     only while the Lua side will take data; otherwise it would report
 //     without end.
+//   - RDHUP: the peer's stream ends behind what waits to be read. Asked for
+//     with IN, and alone while a pause keeps from reading and nothing is kept:
+//     then one chunk is read ahead, so that an end with nothing before it is
+//     told in spite of the pause.
 //   - OUT: the socket takes output, or a connect has finished (SO_ERROR says
 //     how). Asked for only while there is something to send.
 //   - ERR, HUP: always reported. While connecting they mean the same as OUT.
 //     Afterwards they are handled as IN, because what was received before
-//     the error is read first and the read then returns the error itself.
-//     When reading is paused the descriptor leaves epoll altogether, and
-//     comes back with the next change of interest.
+//     the error is read first and the read then returns the error itself;
+//     in a pause, as RDHUP. If they come when nothing may be read the
+//     descriptor leaves epoll altogether, and comes back with the next change
+//     of interest.
 //
 // Output goes before input: what is sent makes room at the peer, and a
 // reply leaves before the end of stream behind the request is seen.
 const (
 	readable = unix.EPOLLIN
 	writable = unix.EPOLLOUT
+	hangUp   = unix.EPOLLRDHUP
 	broken   = unix.EPOLLERR | unix.EPOLLHUP
 )
 

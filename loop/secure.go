@@ -290,7 +290,7 @@ func (c *conn) readSecured() {
 	c.takeCiphertext() // an answer to a key update
 	switch {
 	case n > 0:
-		c.received(c.loop.arena.take(n))
+		c.received(room[:n])
 		c.update()
 	case err == io.EOF:
 		c.eof = true // after a close_notify nothing counts

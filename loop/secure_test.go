@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"net.server_go/tls"
 )
 
@@ -290,6 +292,98 @@ func TestPausedTLSDeliversNothing(t *testing.T) {
 	l.quiet()
 	l.cmd(server, cmdResume)
 	l.wantData(server, want)
+}
+
+// secure has both ends complete a handshake.
+func (l *testLoop) secure(client, server Handle) {
+	l.t.Helper()
+	l.startTLS(server, l.context("server"), 0, "")
+	l.startTLS(client, l.context("client"), 0, "")
+	l.await(Secured, client)
+	l.await(Secured, server)
+}
+
+// TestTLSPeerIsGoneInAPause ends with close_notify, without, and by a reset.
+func TestTLSPeerIsGoneInAPause(t *testing.T) {
+	for name, reason := range map[string]string{"goodbye": "closed", "cut": "unexpected eof while reading", "reset": "closed"} {
+		for _, spoken := range []string{"", "request"} {
+			t.Run(name+" "+spoken, func(t *testing.T) {
+				l := newTestLoop(t)
+				client, server := l.ends()
+				l.secure(client, server)
+				l.put(client, spoken)
+				l.await(Drained, client)
+				l.wantData(server, spoken)
+				l.cmd(server, cmdPause)
+				l.quiet()
+				c := l.inner(client)
+				switch name {
+				case "cut":
+					c.security = plain // so that Release says no goodbye
+				case "reset":
+					c.security = plain
+					if err := unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				l.Release(client)
+				l.awaitClosed(server, reason, name != "cut")
+			})
+		}
+	}
+}
+
+// TestTLSDataBeforeTheEndInAPause has more of it than is read ahead.
+func TestTLSDataBeforeTheEndInAPause(t *testing.T) {
+	for _, size := range []int{1, 30_000} {
+		l := newTestLoop(t)
+		client, server := l.ends()
+		l.secure(client, server)
+		l.cmd(server, cmdPause)
+		l.step(0)
+		want := pattern(size)
+		l.put(client, want)
+		l.await(Drained, client)
+		l.Release(client)
+		l.quiet()
+		l.cmd(server, cmdPause) // asks epoll again
+		l.quiet()
+		if n := l.Stats().Undelivered; n == 0 || n > uint64(l.inner(server).readSize()) {
+			t.Errorf("%d bytes read ahead", n)
+		}
+		l.cmd(server, cmdResume)
+		if got := l.untilClosed(server); got != want {
+			t.Errorf("%d bytes arrived, want %d in order", len(got), len(want))
+		}
+	}
+}
+
+// TestHelloReadAheadBelongsToTLS: the client has ended its stream behind it.
+func TestHelloReadAheadBelongsToTLS(t *testing.T) {
+	for _, pause := range []uint32{cmdPause, cmdBlockReads} {
+		l := newTestLoop(t)
+		server, peer := l.accept(0)
+		l.cmd(server, pause)
+		l.step(0)
+		over := make(chan error)
+		go func() {
+			over <- stdtls.Client(peer, &stdtls.Config{ServerName: "example.org", InsecureSkipVerify: true}).Handshake()
+		}()
+		l.quiet()
+		halfClose(t, peer)
+		l.quiet()
+		if l.Stats().Undelivered == 0 {
+			t.Error("no hello was read ahead")
+		}
+		l.startTLS(server, l.context("server"), startAskHello, "")
+		if got := string(l.await(Hello, server).Bytes); got != "example.org\x00" {
+			t.Errorf("the hello is %q", got)
+		}
+		l.Release(server)
+		if err := <-over; err == nil {
+			t.Error("the handshake is complete")
+		}
+	}
 }
 
 // TestTLSRefusalAtRandom is TestRefusalAtRandom through TLS, with lines.
