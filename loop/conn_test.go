@@ -1006,7 +1006,7 @@ func TestPeerIsGoneBeforeThePause(t *testing.T) {
 			l.refuse = func(Event) bool {
 				end(t, peer)
 				time.Sleep(10 * time.Millisecond) // for an I/O thread to see it
-				l.cmd(h, cmdPause)
+				l.Flush(record(h, cmdPause, nil)) // is known when the data is settled
 				return false
 			}
 			say(t, peer, "request")
