@@ -371,10 +371,9 @@ async def bosh_session(world, scheme):
 
 @checks_of(SCHEMES)
 async def bosh_client_gone(world, scheme):
-    """BOSH over {}: a client that goes away while its request is held is missed"""
-    wait = 10 if world.backend == "epoll" else 2  # go sees it when the request's time is up
+    """BOSH over {}: a client that goes away while its request is held is missed at once"""
     with bosh.Session(lambda: web.connect(*where(world, scheme))) as session:
-        await asyncio.to_thread(session.log_in, "bob", wait)
+        await asyncio.to_thread(session.log_in, "bob", 10)
         poll = asyncio.create_task(asyncio.to_thread(session.post))
         await asyncio.sleep(0.3)
         size, start = world.prosody.log_size(), time.monotonic()

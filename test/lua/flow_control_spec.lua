@@ -128,7 +128,26 @@ describe("flow control", function ()
 		peer:close();
 	end);
 
-	it("does not see a close by the peer while paused, then does", function ()
+	for how, leave in pairs {
+		["a close"] = function (peer) peer:close(); end;
+		["a half-close"] = function (peer) peer:finish_sending(); end;
+		["a reset"] = function (peer) peer:reset(); end;
+	} do
+		-- Otherwise mod_bosh goes on sending to a client that went away while
+		-- its request was held.
+		it("sees " .. how .. " by the peer while paused, at once", function ()
+			local rec = h.recorder({ onincoming = function (conn) conn:pause(); end });
+			local _, peer = h.accepted(rec);
+			peer:send("request");
+			rec:wait("onincoming");
+			h.run_for(0.02);
+			leave(peer);
+			rec:wait("ondisconnect");
+			rec:expect("onconnect onincoming ondisconnect");
+		end);
+	end
+
+	it("does not see a close behind data while paused, then does", function ()
 		local rec = h.recorder();
 		local conn, peer = h.accepted(rec);
 		conn:pause();

@@ -128,6 +128,20 @@ describe("data over TLS", function ()
 		assert.equal(3, rec:count("ondrain"));
 	end);
 
+	for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
+		it("tells at once that the peer is gone while paused, with " .. protocol, function ()
+			local rec = h.recorder({ onincoming = function (conn) conn:pause(); end });
+			local _, peer = T.accepted(rec, T.server(), { protocol = protocol });
+			peer:send("request");
+			rec:wait("onincoming");
+			h.run_for(0.02);
+			peer:close();
+			rec:wait("ondisconnect");
+			assert.equal("request", rec:data());
+			assert.equal(1, rec:count("ondisconnect"));
+		end);
+	end
+
 	it("passes through link #row65", function ()
 		local left, right = h.recorder(), h.recorder();
 		local a, pa = T.accepted(left, T.server());
