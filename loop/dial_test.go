@@ -108,9 +108,11 @@ func TestWriteToAClosedSocketRaisesNoSignal(t *testing.T) {
 	h, _, peer := l.pair(unix.SOCK_STREAM, 0)
 	l.cmd(h, cmdPause)
 	l.step(0)
-	if err := unix.Shutdown(peer, unix.SHUT_RDWR); err != nil {
+	_, err := unix.Write(peer, []byte("unread, so that the end behind it is not told"))
+	if err = cmpError(err, unix.Shutdown(peer, unix.SHUT_RDWR)); err != nil {
 		t.Fatal(err)
 	}
+	l.quiet()
 	l.put(h, "nobody reads this")
 	l.awaitClosed(h, "closed", false)
 	l.quiet()
