@@ -209,10 +209,11 @@ func TestHandshakeTimeoutIsForEachStep(t *testing.T) {
 	h, peer := l.accept(0)
 	l.startTLS(h, l.context("server"), 0, "")
 	l.await(TLSStarted, h)
-	for _, b := range "\x16\x03\x01\x01\x00\x01" {
+	for i, b := range []byte("\x16\x03\x01\x01\x00\x01") {
 		l.advance(DefaultSettings().HandshakeTimeout - 5)
 		say(t, peer, string(b))
 		l.quiet()
+		l.awaitStats(func(s Stats) bool { return s.Received > uint64(i) })
 	}
 	l.advance(DefaultSettings().HandshakeTimeout + 1)
 	l.awaitClosed(h, "write timeout", false)

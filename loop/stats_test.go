@@ -107,9 +107,7 @@ func TestStatsOfWhatWaits(t *testing.T) {
 		return true
 	}
 	say(t, peer, "12345")
-	for l.Stats().Undelivered == 0 && !t.Failed() {
-		l.step(patience)
-	}
+	l.awaitStats(func(s Stats) bool { return s.Undelivered != 0 })
 	if s := l.Stats(); s.Undelivered != 5 {
 		t.Errorf("%d bytes undelivered, want 5", s.Undelivered)
 	}
@@ -225,7 +223,8 @@ func TestGoodbyesAreCounted(t *testing.T) {
 	l.startTLS(server, l.context("server"), 0, "")
 	l.await(Secured, client)
 	l.await(Secured, server)
-	l.quiet()
+	l.quiet() // session tickets come behind the handshake
+	l.awaitStats(func(s Stats) bool { return s.Sent == s.Received })
 	before := l.Stats()
 	l.Release(server)
 	l.await(Closed, client) // it has said goodbye too, which nobody reads
