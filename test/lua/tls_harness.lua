@@ -130,15 +130,28 @@ function transport:receive(count)
 	if not ok then return nil, err, ""; end
 	local data, partial;
 	data, err, partial = self.tls:receive(count);
-	return data, again(err), partial;
+	err = again(err);
+	if err and err ~= "timeout" and err ~= "closed" then
+		self.broken = err;
+	end
+	return data, err, partial;
 end
+
+-- After a failure that OpenSSL holds for fatal, such as an end without
+-- close_notify, SSL_write fails without a reason and with errno 0. LuaSec 1.2
+-- takes that for success, with nothing sent, and tries again without end.
 
 function transport:send(data)
 	local ok, err = self:handshake();
 	if not ok then return nil, err, 0; end
+	if self.broken then return nil, self.broken, 0; end
 	local sent, partial;
 	sent, err, partial = self.tls:send(data);
-	return sent, again(err), partial;
+	err = again(err);
+	if err and err ~= "timeout" then
+		self.broken = err;
+	end
+	return sent, err, partial;
 end
 
 function transport:close()
