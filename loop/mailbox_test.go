@@ -186,18 +186,18 @@ func TestErrorsAreToldWhenThereAreNoEvents(t *testing.T) {
 
 func TestEventsRingTheLuaThread(t *testing.T) {
 	var m mailbox
-	m.lua.arm()
-	if m.leaveEvents(nil, nil); m.lua.asleep.Load() == 0 {
+	m.lua.Arm()
+	if m.leaveEvents(nil, nil); !m.lua.Asleep() {
 		t.Error("woken for nothing")
 	}
-	if m.leaveEvents(eventsOf(1), nil); m.lua.asleep.Load() != 0 {
+	if m.leaveEvents(eventsOf(1), nil); m.lua.Asleep() {
 		t.Error("not woken for an event")
 	}
-	m.lua.arm()
-	if m.leaveEvents(nil, errors.New("broken")); m.lua.asleep.Load() != 0 {
+	m.lua.Arm()
+	if m.leaveEvents(nil, errors.New("broken")); m.lua.Asleep() {
 		t.Error("not woken for an error")
 	}
-	m.lua.disarm()
+	m.lua.Disarm()
 }
 
 func TestPostedFunctionsAreTakenOnceInOrder(t *testing.T) {

@@ -1,4 +1,4 @@
-package loop
+package bell
 
 import (
 	"sync/atomic"
@@ -6,12 +6,15 @@ import (
 	"time"
 )
 
+// patience bounds every wait for something that must happen.
+const patience = time.Minute
+
 // sleeper starts a sleep on b, of ns, and returns how to learn of its end.
-func sleeper(b *bell, ns int64) (woken chan struct{}) {
+func sleeper(b *Bell, ns int64) (woken chan struct{}) {
 	woken = make(chan struct{})
-	b.arm()
+	b.Arm()
 	go func() {
-		b.sleep(ns)
+		b.Sleep(ns)
 		close(woken)
 	}()
 	return woken
@@ -27,41 +30,41 @@ func wantWoken(t *testing.T, woken chan struct{}) {
 }
 
 func TestRingBeforeTheSleepEndsIt(t *testing.T) {
-	var b bell
-	b.arm()
-	b.ring()
+	var b Bell
+	b.Arm()
+	b.Ring()
 	woken := make(chan struct{})
 	go func() {
-		b.sleep(-1)
+		b.Sleep(-1)
 		close(woken)
 	}()
 	wantWoken(t, woken)
 }
 
 func TestRingEndsASleep(t *testing.T) {
-	var b bell
+	var b Bell
 	for range 100 {
 		woken := sleeper(&b, -1)
-		b.ring() // before or while it sleeps
+		b.Ring() // before or while it sleeps
 		wantWoken(t, woken)
 	}
 }
 
 // TestRingWithoutASleeperIsForgotten: it must not end the next sleep.
 func TestRingWithoutASleeperIsForgotten(t *testing.T) {
-	var b bell
-	b.ring()
-	b.arm()
-	b.disarm()
-	b.ring()
-	if b.asleep.Load() != 0 {
+	var b Bell
+	b.Ring()
+	b.Arm()
+	b.Disarm()
+	b.Ring()
+	if b.Asleep() {
 		t.Error("somebody is asleep")
 	}
 	const wait = 20 * time.Millisecond
 	start := time.Now()
 	for range 20 { // a signal may end a sleep early, but not each
-		b.arm()
-		if b.sleep(int64(wait)); time.Since(start) >= wait {
+		b.Arm()
+		if b.Sleep(int64(wait)); time.Since(start) >= wait {
 			return
 		}
 	}
@@ -69,10 +72,10 @@ func TestRingWithoutASleeperIsForgotten(t *testing.T) {
 }
 
 func TestSleepEndsByItself(t *testing.T) {
-	var b bell
+	var b Bell
 	for _, ns := range []int64{0, 1, int64(time.Millisecond)} {
 		wantWoken(t, sleeper(&b, ns))
-		if b.asleep.Load() != 0 {
+		if b.Asleep() {
 			t.Errorf("after a sleep of %d ns somebody is still asleep", ns)
 		}
 	}
@@ -88,13 +91,13 @@ func TestLongSleepsLastUntilTheRing(t *testing.T) {
 
 func sleepsUntilTheRing(t *testing.T, ns int64) bool {
 	t.Helper()
-	var b bell
+	var b Bell
 	for range 20 { // a signal may end a sleep early, but not each
 		woken := sleeper(&b, ns)
 		select {
 		case <-woken:
 		case <-time.After(20 * time.Millisecond):
-			b.ring()
+			b.Ring()
 			wantWoken(t, woken)
 			return true
 		}
@@ -103,24 +106,24 @@ func sleepsUntilTheRing(t *testing.T, ns int64) bool {
 }
 
 // TestNoRingIsMissed has two threads wake each other: each looks for what it
-// waits for between arm and sleep, and each change is followed by a ring.
+// waits for between Arm and Sleep, and each change is followed by a ring.
 func TestNoRingIsMissed(t *testing.T) {
-	var bells [2]bell
+	var bells [2]Bell
 	var turn atomic.Int64
 	const turns = 2000
 	play := func(me int64) {
 		mine, other := &bells[me], &bells[1-me]
 		for turn.Load() < turns {
-			mine.arm()
+			mine.Arm()
 			if turn.Load()%2 != me {
-				mine.sleep(-1)
+				mine.Sleep(-1)
 				continue
 			}
-			mine.disarm()
+			mine.Disarm()
 			turn.Add(1)
-			other.ring()
+			other.Ring()
 		}
-		other.ring()
+		other.Ring()
 	}
 	done := make(chan struct{}, 2)
 	for me := range int64(2) {
