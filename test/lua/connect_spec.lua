@@ -92,7 +92,7 @@ describe("net.connect", function ()
 		connect(resolver({ { "127.0.0.1", slow }, { "127.0.0.1", echo_port() } }), rec.listeners, {}, "data");
 		rec:wait("onconnect");
 		local took = h.now() - began;
-		assert.is_true(took >= 0.24 and took < 1, took);
+		assert.is_true(took >= 0.24 and took < 10, took);
 		wait_echo(rec);
 		rec:expect("onattach onconnect onincoming");
 		close();

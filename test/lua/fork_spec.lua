@@ -34,7 +34,7 @@ describe("a forked child", function ()
 				os.exit(0, true);
 			end);
 			backend.loop();
-		]], { seconds = 10 });
+		]], { seconds = 60 });
 		assert.equal(0, status, output);
 		h.deviation("the reference has no threads", {
 			epoll = function () assert.equal(("worked\n"):rep(4) .. "parent\n", output); end;
@@ -62,7 +62,7 @@ describe("a forked child", function ()
 			os.remove(name);
 			server:close();
 			print "parent";
-		]], { seconds = 10 });
+		]], { seconds = 60 });
 		assert.equal("parent\n", output);
 		assert.equal(0, status);
 	end);

@@ -227,9 +227,10 @@ assert(waker:setpeername("127.0.0.1", (select(2, waker:getsockname()))));
 waker:settimeout(0);
 
 -- Run the loop until the condition holds. `what` completes the sentence
--- "waited in vain for ...". An error that leaves loop() is passed on.
+-- "waited in vain for ...". An error that leaves loop() is passed on. The
+-- timeout is for slow machines: it costs time only when a spec fails.
 function harness.run_until(condition, what, timeout)
-	timeout = timeout or 5;
+	timeout = timeout or 15;
 	collectgarbage();
 	local deadline = socket.gettime() + timeout;
 	local met, condition_error;
@@ -287,7 +288,7 @@ function harness.run_for(seconds)
 	local ending = socket.gettime() + seconds;
 	harness.run_until(function ()
 		return socket.gettime() >= ending;
-	end, "time to pass", seconds + 5);
+	end, "time to pass", seconds + 30);
 end
 
 -- Recorders of callbacks --
@@ -387,6 +388,10 @@ end
 
 -- Exactly these calls in this order, and no more of them a moment later
 function recorder_methods:expect(names)
+	local ok, err = pcall(harness.run_until, function () return #self:names() >= #names; end, names);
+	if not ok and not tostring(err):find("in vain", 1, true) then
+		error(err, 0);
+	end
 	harness.run_for(0.02);
 	local seen = self:names();
 	if seen ~= names then
@@ -507,7 +512,7 @@ function harness.finish()
 	conns, servers, peers = {}, {}, {};
 	local ok, err = pcall(harness.run_until, function ()
 		return #leftover_fds() == 0;
-	end, "all fds to be closed", 2);
+	end, "all fds to be closed");
 	if not ok then
 		err = tostring(err) .. "; left: " .. table.concat(leftover_fds(), ", ");
 		backend.closeall();
@@ -547,7 +552,7 @@ function harness.start_script(code, options)
 	file:write(script_path, options.plain and "" or script_header, code);
 	file:close();
 	local command = ("%s; timeout -k 1 %d env %s %s lua5.4 %s 2>&1; echo status $?; rm -f %s"):format(
-		options.shell or ":", options.seconds or 20, options.env or "", options.launcher or "", name, name);
+		options.shell or ":", options.seconds or 60, options.env or "", options.launcher or "", name, name);
 	return assert(io.popen(command));
 end
 

@@ -4,7 +4,7 @@ local h = require "harness";
 -- Exit status, output; a process that hangs is killed (status 124).
 local function run(code, options)
 	options = options or {};
-	options.seconds = options.seconds or 10;
+	options.seconds = options.seconds or 30;
 	local output, status = h.run_script(code, options);
 	return status, output;
 end
@@ -66,7 +66,7 @@ describe("loop", function ()
 			peer.reading = false;
 			backend.setquitting(true);
 			print(backend.loop());
-		]], { seconds = 8 });
+		]], { seconds = 30 });
 		assert.equal("quitting\n", output);
 		assert.equal(0, status);
 	end);
@@ -87,7 +87,7 @@ describe("loop", function ()
 		local status, output = run([[
 			backend.add_task(0.1, function () print "still there"; end);
 			print(backend.loop());
-		]], { seconds = 2 });
+		]], { seconds = 5 });
 		assert.equal("still there\n", output);
 		assert.equal(124, status); -- killed
 	end);
@@ -225,7 +225,7 @@ describe("os.exit(0, true) ends the process at once #row61", function ()
 
 	for where, code in pairs(ways) do
 		it(where .. " #row61", function ()
-			local status, output = run(setup .. code, { seconds = 5 });
+			local status, output = run(setup .. code, { seconds = 30 });
 			assert.equal("bye\n", output);
 			assert.equal(0, status);
 		end);
@@ -251,17 +251,17 @@ describe("os.exit(0, true) ends the process at once #row61", function ()
 			backend.add_task(0, quit);
 			backend.loop();
 			quit();
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal("bye\n", output);
 		assert.equal(0, status);
 	end);
 
 	it("and the end of the script does so too", function ()
-		assert.equal(0, (run(setup, { seconds = 5 })));
+		assert.equal(0, (run(setup, { seconds = 30 })));
 	end);
 
 	it("and with os.exit(3) its status is kept", function ()
-		assert.equal(3, (run(setup .. [[ backend.add_task(0, function () os.exit(3); end) backend.loop() ]], { seconds = 5 })));
+		assert.equal(3, (run(setup .. [[ backend.add_task(0, function () os.exit(3); end) backend.loop() ]], { seconds = 30 })));
 	end);
 
 	it("and an uncaught error is reported as ever", function ()
@@ -269,7 +269,7 @@ describe("os.exit(0, true) ends the process at once #row61", function ()
 			local sock = require "socket".udp4();
 			backend.watchfd(sock:getfd(), nil, function () error("uncaught on purpose"); end);
 			backend.loop();
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal(1, status);
 		assert.truthy(output:find("uncaught on purpose", 1, true));
 	end);

@@ -32,7 +32,7 @@ describe("many connections", function ()
 				peers[i] = h.connect_peer(port);
 				peers[i]:send(("%06d"):format(i):rep(100));
 				if i % 100 == 0 then -- no more than a backlog at once
-					h.run_until(function () return peers[i].bytes == 600; end, "echo " .. i, 20);
+					h.run_until(function () return peers[i].bytes == 600; end, "echo " .. i, 60);
 				end
 			end
 			local function all(condition)
@@ -43,22 +43,22 @@ describe("many connections", function ()
 					return true;
 				end
 			end
-			h.run_until(all(function (peer) return peer.bytes == 600; end), "all echoes", 20);
+			h.run_until(all(function (peer) return peer.bytes == 600; end), "all echoes", 60);
 			for round = 2, 4 do
 				for i = 1, count do peers[i]:send(("%06d"):format(i):rep(100)); end
-				h.run_until(all(function (peer) return peer.bytes == 600 * round; end), "all echoes", 20);
+				h.run_until(all(function (peer) return peer.bytes == 600 * round; end), "all echoes", 60);
 			end
 			for i = 1, count do
 				assert(peers[i]:data() == ("%06d"):format(i):rep(400), "echo of another");
 			end
 			for i = 1, count do peers[i]:close(); end
-			h.run_until(function () return closed == count; end, "2,000 disconnects", 20);
+			h.run_until(function () return closed == count; end, "2,000 disconnects", 60);
 			h.finish();
 			local entries_after, objects_after = kept();
 			assert(entries_after == entries, ("%d registry entries, were %d"):format(entries_after, entries));
 			assert(objects_after == objects, ("%d objects, were %d"):format(objects_after, objects));
 			print "done";
-		]], { seconds = 60, shell = "ulimit -n 8192 2>/dev/null || ulimit -n $(ulimit -Hn)" });
+		]], { seconds = 240, shell = "ulimit -n 8192 2>/dev/null || ulimit -n $(ulimit -Hn)" });
 		assert.equal("done\n", output);
 		assert.equal(0, status);
 	end);

@@ -15,7 +15,7 @@ describe("set_config", function ()
 		h.accepted(rec);
 		h.run_for(0.12);
 		rec:expect("onconnect");
-		backend.set_config({ read_timeout = 0.3, read_size = 3 });
+		backend.set_config({ read_timeout = 1, read_size = 3 });
 		rec = h.recorder();
 		local _, peer = h.accepted(rec);
 		peer:send("abcdef");

@@ -13,7 +13,7 @@ local function run(code)
 	if not h.backend.hook_signal then
 		return;
 	end
-	local output, status = h.run_script(with_hook .. code, { seconds = 5 });
+	local output, status = h.run_script(with_hook .. code, { seconds = 30 });
 	return output, status;
 end
 
@@ -56,7 +56,7 @@ describe("hook_signal", function ()
 			backend.hook_signal(SIGTERM, function () print "term"; os.exit(0, true); end);
 			print(pid);
 			backend.loop();
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		local pid = tonumber((pipe:read("l")));
 		require "socket".sleep(0.05);
 		os.execute(("kill -TERM %d"):format(pid));
@@ -134,7 +134,7 @@ describe("hook_signal", function ()
 			io.stdout:flush();
 			os.execute("kill -TERM " .. pid);
 			backend.loop();
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal("alive", output:match("^%a+"));
 		assert.are_not.equal(0, status);
 		assert.are_not.equal(124, status);
@@ -159,7 +159,7 @@ describe("hook_signal", function ()
 			pcall(conn.write, conn, "to nobody");
 			h.run_for(0.02);
 			print "alive";
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal("true\nalive\n", output);
 		assert.equal(0, status);
 	end);
@@ -202,7 +202,7 @@ describe("the host's signals", function ()
 			local needed = bit(7) | bit(8) | bit(11) | bit(23) | bit(33) | bit(13);
 			print(after.SigBlk == before.SigBlk, (after.SigIgn ~ before.SigIgn) & ~needed == 0,
 				(after.SigCgt ~ before.SigCgt) & ~needed == 0);
-		]], { plain = true; seconds = 5; env = "--block-signal=CHLD,PROF,TERM --ignore-signal=USR2,CHLD,WINCH" });
+		]], { plain = true; seconds = 30; env = "--block-signal=CHLD,PROF,TERM --ignore-signal=USR2,CHLD,WINCH" });
 		assert.equal("true\ttrue\ttrue\n", output);
 		assert.equal(0, status);
 	end);
@@ -218,7 +218,7 @@ describe("the host's signals", function ()
 					if blocked & mine ~= mine then print(("%s: %x"):format(thread, blocked)); end
 				end
 			end
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal("", output);
 		assert.equal(0, status);
 	end);
@@ -261,7 +261,7 @@ describe("the host's signals", function ()
 			h.run_for(0.02);
 			local after = child();
 			print(before == after or before .. after);
-		]], { plain = true; seconds = 5; env = "--ignore-signal=USR2" });
+		]], { plain = true; seconds = 30; env = "--ignore-signal=USR2" });
 		assert.equal("true\n", output);
 		assert.equal(0, status);
 	end);
@@ -291,7 +291,7 @@ describe("a child process", function ()
 				if not before[fd] then count = count + 1; end
 			end
 			print(count);
-		]], { seconds = 5 });
+		]], { seconds = 30 });
 		assert.equal(0, status, output);
 		h.deviation("LuaSocket's sockets are inherited", {
 			epoll = function () assert.equal("3\n", output); end;

@@ -44,8 +44,10 @@ describe("stats()", function ()
 		assert.equal(1, seen["servers.open"]);
 		accepted:close();
 		outgoing:close();
-		h.run_for(0.01);
-		seen = changes(before, backend.stats());
+		h.run_until(function ()
+			seen = changes(before, backend.stats());
+			return not seen["connections.accepted.open"] and not seen["connections.outgoing.open"];
+		end, "both to be closed");
 		for _, kind in ipairs({ "accepted", "outgoing" }) do
 			assert.is_nil(seen["connections." .. kind .. ".open"], kind);
 			assert.equal(1, seen["connections." .. kind .. ".total"], kind);
@@ -64,7 +66,7 @@ describe("stats()", function ()
 		conn:write(("y"):rep(10000000));
 		local commands = backend.stats().queues.commands;
 		assert.is_true(commands >= 10000000, "commands: " .. commands);
-		h.run_for(0.01);
+		h.run_until(function () return backend.stats().queues.unsent > 0; end, "the kernel to have taken what it can");
 		local seen = changes(before, backend.stats());
 		assert.equal(1000, seen.received);
 		assert.equal(10000000, seen.sent + seen["queues.unsent"]);
@@ -93,13 +95,14 @@ describe("stats()", function ()
 		h.run_for(0.01);
 		local most = 0;
 		server.listeners = { onconnect = function () most = math.max(most, backend.stats().queues.events); end };
-		backend.add_task(0, function ()
+		local knocking = backend.add_task(0, function ()
 			for _ = 1, 10 do
 				h.connect_peer(port);
 			end
+			return 0.05;
 		end);
-		h.run_for(0.01);
-		assert.is_true(most > 0, "no event waited while others were delivered");
+		h.run_until(function () return most > 0; end, "an event to wait while others are delivered");
+		backend.timer.stop(knocking);
 		assert.equal(0, #rec.chunks);
 	end);
 
@@ -264,7 +267,8 @@ describe("Prosody's statistics", function ()
 		end
 		file:close();
 		local page = with_statistics(
-			"local s = h.accepted(h.recorder()); s:starttls(nil); h.run_for(0.01); print(collect());");
+			"local s = h.accepted(h.recorder()); s:starttls(nil); " ..
+			"h.run_until(function () return next(backend.stats().handshakes.failed); end, 'a failure'); print(collect());");
 		for name in page:gmatch("\n# TYPE prosody_net_server_go_([%w_]+)") do
 			exported[name] = true;
 		end

@@ -166,7 +166,7 @@ local function run(out)
 	local T = require "tls_harness";
 	local socket = require "socket";
 	local function files(args)
-		return (args:gsub("@(%a[%w.-]*)", T.file));
+		return (args:gsub("@(%l[%w.-]*)", T.file));
 	end
 
 	local function verification(conn)
@@ -211,7 +211,7 @@ local function run(out)
 	local function start(command)
 		local file = io.open(output, "w");
 		file:close();
-		os.execute(("( timeout 5 openssl %s; echo exit ) >>'%s' 2>&1 &"):format(command, output));
+		os.execute(("( timeout 20 openssl %s; echo exit ) >>'%s' 2>&1 &"):format(command, output));
 	end
 	local function written()
 		local file = assert(io.open(output));
@@ -249,7 +249,7 @@ local function run(out)
 		if not ended(rec) and peer.sock then
 			peer.sock:shutdown("send"); -- what is incomplete ends here
 		end
-		pcall(h.run_until, function () return ended(rec); end, "the end", 1);
+		pcall(h.run_until, function () return ended(rec); end, "the end", 20);
 	end
 
 	local function server(c, seen)
@@ -272,7 +272,7 @@ local function run(out)
 		local name = c.other:find("-servername", 1, true) and "" or "-noservername ";
 		start(("s_client -connect 127.0.0.1:%d %s%s -ign_eof -keymatexport 'EXPERIMENTAL test' -keymatexportlen 20 <'%s'"):format(
 			port, name, files(c.other), T.file("ping")));
-		pcall(h.run_until, function () return ended(rec) and written():find("exit\n$"); end, "the end", 3);
+		pcall(h.run_until, function () return ended(rec) and written():find("exit\n$"); end, "the end", 20);
 		of_openssl(written(), seen);
 		return rec;
 	end
@@ -296,7 +296,7 @@ local function run(out)
 			raw_peer(c, peer, rec);
 			return rec;
 		end
-		pcall(h.run_until, function () return ended(rec) and written():find("exit\n$"); end, "the end", 3);
+		pcall(h.run_until, function () return ended(rec) and written():find("exit\n$"); end, "the end", 20);
 		of_openssl(written(), seen);
 		return rec;
 	end

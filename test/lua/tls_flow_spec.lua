@@ -98,12 +98,12 @@ describe("data over TLS", function ()
 		peer:send(("l"):rep(50000));
 		rec:wait_bytes(50000);
 		local took = h.now() - began;
-		assert.truthy(took > 0.2 and took < 1.5, took);
+		assert.truthy(took > 0.2 and took < 10, took);
 		conn:setlimit(0);
 		began = h.now();
 		peer:send(("u"):rep(1000000));
 		rec:wait_bytes(1050000);
-		assert.truthy(h.now() - began < 1);
+		assert.truthy(h.now() - began < 8); -- under the limit it takes 10
 	end);
 
 	it("times out when the peer does not read #row26", function ()

@@ -91,10 +91,12 @@ describe("direct TLS", function ()
 			onstarttls = function (conn) conn:write("early "); end;
 			onconnect = function (conn) conn:write("late"); end;
 		});
-		local ok = pcall(T.accepted, rec, T.server());
 		h.deviation("the reference puts it among the messages of the handshake, in the clear", {
 			epoll = function () end;
-			go = function () assert.is_true(ok); end;
+			go = function ()
+				local _, peer = T.accepted(rec, T.server());
+				h.run_until(function () return peer:data() == "early late"; end, "data at the peer");
+			end;
 		});
 		rec = h.recorder();
 		local conn, peer = T.outgoing(rec, T.client());
@@ -298,7 +300,7 @@ describe("starttls", function ()
 	end);
 
 	it("takes a hello that came together with the request for it #row13", function ()
-		h.settings({ ssl_handshake_timeout = 0.3 });
+		h.settings({ ssl_handshake_timeout = h.epoll and 0.3 or nil });
 		local relay;
 		local rec = h.recorder({
 			onincoming = function (conn, data)
@@ -391,7 +393,7 @@ describe("starttls", function ()
 	end);
 
 	it("works in onconnect of a client", function ()
-		h.settings({ ssl_handshake_timeout = 0.5 });
+		h.settings({ ssl_handshake_timeout = h.epoll and 0.5 or nil });
 		local rec = h.recorder({ onconnect = function (conn) conn:starttls(T.client()); end });
 		local listener = assert(socket.bind("127.0.0.1", 0));
 		h.track(backend.addclient("127.0.0.1", h.port_of(listener), rec.listeners, "*a"));
@@ -502,7 +504,7 @@ describe("a handshake that does not end", function ()
 		local peer = h.connect_peer(port);
 		local began = h.now();
 		assert.equal("connection timeout", rec:wait("ondisconnect")[1]);
-		assert.near(0.2, h.now() - began, 0.1);
+		assert.is_true(h.now() - began >= 0.19);
 		rec:expect("onstarttls ondisconnect");
 		h.run_until(function () return peer.ended; end, "the end at the peer");
 	end);
@@ -526,26 +528,26 @@ describe("a handshake that does not end", function ()
 	end);
 
 	it("is not timed by read_timeout", function ()
-		h.settings({ read_timeout = 0.05, ssl_handshake_timeout = 2 });
+		h.settings({ read_timeout = 0.5, ssl_handshake_timeout = 20 });
 		local rec, conn = starting();
 		conn:starttls(T.server());
-		h.run_for(0.15);
+		h.run_for(0.7);
 		rec:expect("onconnect onstarttls");
 	end);
 
 	it("has its time anew after each step of the peer", function ()
-		h.settings({ ssl_handshake_timeout = 0.25 });
+		h.settings({ ssl_handshake_timeout = 1 });
 		local rec = h.recorder();
 		local _, port = h.listen(rec.listeners, { tls_ctx = T.server(), tls_direct = true });
 		h.run_for(0.01);
 		local relay = T.relay(port, {});
 		relay.peer:pump();
 		relay.pump();
-		local steps, due = 0, h.now() + 0.15;
+		local steps, due = 0, h.now() + 0.6;
 		relay.to_backend = function (data)
 			relay.held = (relay.held or "") .. data;
 			if relay.held ~= "" and h.now() > due then
-				data, relay.held, due, steps = relay.held, nil, h.now() + 0.15, steps + 1;
+				data, relay.held, due, steps = relay.held, nil, h.now() + 0.6, steps + 1;
 				return data;
 			end
 			return "";
