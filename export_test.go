@@ -32,7 +32,7 @@ type (
 	cState    = _Ctype_lua_State
 )
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // chars is text as C passes it: where it is, and how long.
 func chars(text string) (*cChar, cSize) {

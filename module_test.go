@@ -23,7 +23,7 @@ func openModule(t *testing.T, name string) *lua.State {
 		pcall = unsafe_pcall -- golua hides it
 		server = package.loadlib("", "luaopen_net_server_go")("`+name+`")
 		function eventually(server, done)
-			local latest = os.time() + 10
+			local latest = os.time() + 60
 			local ticks = server.add_task(0.01, function () return 0.01 end)
 			repeat
 				server.loop(true)

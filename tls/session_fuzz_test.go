@@ -189,7 +189,7 @@ func feedPieces(data, cuts []byte, feed func([]byte)) {
 }
 
 func finishHandshake(t *testing.T, e *endpoint, answer Answer) {
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !e.done() {
 		if e.State() == StateHello {
 			e.Answer(answer)

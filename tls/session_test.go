@@ -77,7 +77,7 @@ func shake(t testing.TB, server, client *endpoint, piece int, answer func(Hello)
 	t.Helper()
 	server.start()
 	client.start()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if server.State() == StateHello && answer != nil {
 			server.Answer(answer(server.Hello()))
@@ -118,7 +118,7 @@ func connected(t testing.TB, server, client *Context) (*endpoint, *endpoint) {
 // noGoroutines waits for the goroutines to be no more than before.
 func noGoroutines(t testing.TB, before int) {
 	t.Helper()
-	for range 500 {
+	for range 10_000 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}
