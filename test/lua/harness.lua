@@ -383,7 +383,7 @@ end
 function recorder_methods:wait_bytes(count, timeout)
 	harness.run_until(function ()
 		return self.bytes >= count;
-	end, ("%d bytes in onincoming"):format(count), timeout);
+	end, ("%d bytes in onincoming, calls so far: %s"):format(count, self:names()), timeout);
 end
 
 -- Exactly these calls in this order, and no more of them a moment later

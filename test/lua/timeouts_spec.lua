@@ -55,11 +55,11 @@ describe("timeout", function ()
 	end);
 
 	it("of reading starts again with each read", function ()
-		h.settings({ read_timeout = 1.2 });
+		h.settings({ read_timeout = 2.4 });
 		local rec = h.recorder();
 		local _, peer = h.accepted(rec);
 		for i = 1, 3 do
-			h.run_for(0.5);
+			h.run_for(1);
 			peer:send("x");
 			rec:wait_bytes(i);
 		end
