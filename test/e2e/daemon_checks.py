@@ -239,10 +239,10 @@ async def is_quick(world):
         await world.prosody.ctl("about", config=config)
         return time.monotonic() - start
 
-    there = min([await seconds(epoll) for _ in range(3)])
-    here = min([await seconds(world.prosody.config) for _ in range(3)])
+    there = min([await seconds(epoll) for _ in range(5)])
+    here = min([await seconds(world.prosody.config) for _ in range(5)])
     print(f"# prosodyctl about: {here * 1000:.0f} ms, on epoll {there * 1000:.0f} ms")
-    assert here < there + 0.3, f"{here:.3f} s, {there:.3f} s on epoll"  # 0.1 on a machine that has nothing else to do
+    assert here < there + 1, f"{here:.3f} s, {there:.3f} s on epoll"  # 0.1 on a machine that has nothing else to do
 
 
 @check(40)

@@ -44,7 +44,7 @@ def host(kind, where):
 
 
 HOME, AWAY, EJABBERD = host("good", "home"), host("good", "away"), host("good", "ejabberd")
-CONNECT_TIMEOUT = 4
+CONNECT_TIMEOUT = 10
 STRICT = host("strict", "ejabberd")  # knows no dialback
 
 
