@@ -62,9 +62,9 @@ def ping(load, server):
 def memory(held, tls=0, received=0):
     def measure(load, server):
         port = port_of(server, tls)
-        with load.hold(port, 50, tls=tls, received=received):  # what is set up once is not to count
+        with load.hold(port, 100, tls=tls, received=received):  # what is set up once is not to count, nor garbage
             pass
-        time.sleep(1)
+        time.sleep(SETTLE_SECONDS)
         before = server.resident()
         with load.hold(port, held, tls=tls, received=received):
             time.sleep(SETTLE_SECONDS)
