@@ -436,7 +436,18 @@ async def s2s_external_sasl(world):
 @check(20)
 async def s2s_direct(world):
     """Prosody: a message each way by direct TLS and SASL EXTERNAL"""
-    await chat(*await peers(world, world.away, "direct"), "direct")
+    try:
+        await chat(*await peers(world, world.away, "direct"), "direct")
+    except AssertionError as error:
+        # Seen once in some dozens of starts of a stock 13: its direct TLS port had no certificate for a name until the configuration was read again.
+        if release.VERSION != 13 or "unrecognized name" not in str(error) or not str(error).startswith("alice@"):
+            raise
+        print("# the peer, on server_epoll, did not know its own name")
+        size = world.away.log_size()
+        world.away.signal(signal.SIGHUP)
+        await world.away.logged("Reloading configuration file", size)
+        await asyncio.sleep(1)
+        await chat(*await peers(world, world.away, "direct"), "direct")
     for prosody in world.prosody, world.away:
         for one, other in ("home", "away"), ("away", "home"):
             await authenticated(prosody, host("direct", one), host("direct", other), True)
