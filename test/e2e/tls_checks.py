@@ -439,7 +439,7 @@ async def s2s_direct(world):
     try:
         await chat(*await peers(world, world.away, "direct"), "direct")
     except AssertionError as error:
-        # Seen once in some dozens of starts of a stock 13: its direct TLS port had no certificate for a name until the configuration was read again.
+        # Seen once in some dozens of starts of a stock 13 on server_epoll. A reload sets the names again.
         if release.VERSION != 13 or "unrecognized name" not in str(error) or not str(error).startswith("alice@"):
             raise
         print("# the peer, on server_epoll, did not know its own name")
