@@ -88,6 +88,7 @@ func (w *worker) take() *handshake {
 		return nil
 	}
 	h := w.steps[0]
+	w.steps[0] = nil // the array would keep it, with its connection, until the next burst
 	w.steps = w.steps[1:]
 	h.queued = false
 	return h

@@ -1,8 +1,10 @@
 package tls
 
 import (
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 )
 
 // idleWorker is one that nobody else gives handshakes to.
@@ -122,4 +124,31 @@ func TestHandshakeIsGivenToTheLeastBusyWorker(t *testing.T) {
 	if got := Computing(); got != 3 {
 		t.Errorf("%d handshakes compute, want 3", got)
 	}
+}
+
+func TestWorkerForgetsHandshakes(t *testing.T) {
+	happened := make(chan string, 10)
+	w := idleWorker()
+	begin := make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	var ended []weak.Pointer[handshake]
+	for range 10 {
+		h := &handshake{worker: w, run: func(func()) { happened <- "end" }}
+		ended = append(ended, weak.Make(h))
+		h.resume()
+	}
+	close(begin)
+	for range ended {
+		receive(t, happened, "end")
+	}
+	for deadline := time.Now().Add(20 * time.Second); w.load.Load() != 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	runtime.GC()
+	for i, h := range ended {
+		if h.Value() != nil {
+			t.Errorf("handshake %d is kept", i)
+		}
+	}
+	runtime.KeepAlive(w)
 }
