@@ -130,8 +130,9 @@ func (l *Loop) Post(f func()) {
 func (l *Loop) Refuse(i int) { l.batch[i].refused = true }
 
 // Step hands the commands in log over, waits until something happens (for at
-// most maxWait ns; negative: for ever), and returns what happened. The batch before it is not needed afterwards. The log is the
-// loop's from now on; it returns one that is spent, with length 0, or nil.
+// most maxWait ns; negative: for ever), and returns what happened. The batch
+// before it is not needed afterwards. The log is the loop's from now on; it
+// returns one that is spent, with length 0, or nil.
 func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err error) {
 	l.switchOver()
 	spent = l.mail.leaveTurn(turn{l.batch, log})
@@ -160,9 +161,9 @@ func (l *Loop) awaitEvents(maxWait int64) {
 		sleep.Disarm()
 		return
 	}
-	before := l.clock()
-	if wait := maxWait; wait != 0 {
-		sleep.Sleep(wait)
+	if maxWait != 0 {
+		before := l.clock()
+		sleep.Sleep(maxWait)
 		l.thread.luaWaited += l.clock() - before
 	}
 	sleep.Disarm()

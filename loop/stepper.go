@@ -125,7 +125,7 @@ func (l *Loop) startThread() {
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
-		runtime.LockOSThread()
+		runtime.LockOSThread() // lest Go hands it on from thread to thread
 		for l.threadTurn(s) {
 		}
 	}()

@@ -27,20 +27,28 @@ type worker struct {
 // processor.
 const fullBatch = 4
 
+// workerCount follows Go's first GOMAXPROCS, which knows what a container may
+// use.
+var workerCount = max(1, runtime.GOMAXPROCS(0)-1)
+
 var (
 	workers      []*worker
+	started      atomic.Bool
 	startWorkers = sync.OnceFunc(func() {
-		for range max(1, runtime.NumCPU()-1) {
+		for range workerCount {
 			w := &worker{}
 			workers = append(workers, w)
 			go w.run()
 		}
+		started.Store(true)
 	})
 )
 
 // Computing is how many handshakes compute, or wait until they may.
 func Computing() (n int64) {
-	startWorkers()
+	if !started.Load() {
+		return 0
+	}
 	for _, w := range workers {
 		n += w.load.Load()
 	}
@@ -52,7 +60,7 @@ func Computing() (n int64) {
 // at a time, until a handshake has computed enough.
 func LeaveRoom() {
 	const others = 3
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), max(1, runtime.NumCPU()-1)+others))
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workerCount+others))
 }
 
 func (w *worker) run() {
