@@ -16,13 +16,13 @@ libc = ctypes.CDLL(None)
 
 
 def free_ports(count):
-    """Port numbers free for both TCP and UDP on loopback, all different."""
+    """Port numbers free for both TCP and UDP on every address, all different."""
     held, ports = [], []
     while len(ports) < count:
         tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         held += [tcp, udp]
-        tcp.bind(("127.0.0.1", 0))
+        tcp.bind(("", 0))
         try:
             udp.bind(tcp.getsockname())
         except OSError:
