@@ -55,6 +55,7 @@ type conn struct {
 	wantWrite bool // connecting: wait to be writable
 	dirty     bool // in loop.dirty
 	drainDue  bool // something was written since the last Drained
+	drained   bool // the Lua side has not come to the last Drained yet: it may go on writing
 	resuming  bool // in loop.resumed
 	mode      readMode
 
@@ -146,9 +147,10 @@ func (c *conn) inPause() bool { return c.paused || c.blocked || c.pausedUntil !=
 func (c *conn) mayDeliver() bool { return !c.inPause() && !c.inFlight }
 
 // mayReadAhead reports whether nothing but a pause keeps from reading: no byte
-// waits for the Lua side that would come before the end of the stream.
+// waits for the Lua side that would come before the end of the stream, and it
+// is not in the midst of an answer, which a half-closed peer is to get.
 func (c *conn) mayReadAhead() bool {
-	return c.inPause() && !c.inFlight && c.pending == nil && c.state == stateOpen && !c.finishing &&
+	return c.inPause() && !c.inFlight && !c.drained && c.pending == nil && c.state == stateOpen && !c.finishing &&
 		(c.security == plain || c.security == secured)
 }
 
@@ -381,6 +383,14 @@ func withoutCR(line []byte) []byte {
 	return kept
 }
 
+// settleDrained learns that the Lua side has come to a Drained.
+func (c *conn) settleDrained() {
+	c.drained = false
+	if c.inPause() {
+		c.update()
+	}
+}
+
 // settle learns whether the Lua side took the bytes of ev.
 func (c *conn) settle(ev *Event) {
 	c.inFlight = false
@@ -549,7 +559,7 @@ func (c *conn) flushed() {
 		c.end(reasonClosed, true)
 	default:
 		if c.drainDue {
-			c.drainDue = false
+			c.drainDue, c.drained = false, true
 			c.loop.emit(Event{Kind: Drained, Handle: c.handle, Sent: c.sent})
 		}
 		c.update()

@@ -348,13 +348,17 @@ func (l *Loop) settle(batch []Event) {
 	l.starved = false
 	for i := range batch {
 		ev := &batch[i]
-		if ev.Kind != Data && ev.Kind != Ready {
+		if ev.Kind != Data && ev.Kind != Ready && ev.Kind != Drained {
 			continue
 		}
 		o, _ := l.objects.get(ev.Handle)
 		switch o := o.(type) {
 		case *conn:
-			o.settle(ev)
+			if ev.Kind == Drained {
+				o.settleDrained()
+			} else {
+				o.settle(ev)
+			}
 		case *watch:
 			o.settle()
 		}
