@@ -92,16 +92,17 @@ func TestSetOptionFails(t *testing.T) {
 }
 
 func TestSettingsBecomeOptions(t *testing.T) {
-	settings := DefaultSettings()
-	settings.Keepalive, settings.KeepaliveIdle = true, 99
-	settings.DeferAccept, settings.FastOpen = 3, 5
+	plain, all := DefaultSettings(), DefaultSettings()
+	plain.NoDelay, plain.Keepalive = false, false
+	all.Keepalive, all.KeepaliveIdle = true, 99
+	all.DeferAccept, all.FastOpen = 3, 5
 	for _, c := range []struct {
 		settings                     Settings
 		noDelay, keepalive, keepidle int
 	}{
 		{DefaultSettings(), 1, 0, -1},
-		{Settings{ReadSize: 1, Backlog: 5}, 0, 0, -1},
-		{settings, 1, 1, 99},
+		{plain, 0, 0, -1},
+		{all, 1, 1, 99},
 	} {
 		l := newTestLoop(t)
 		l.Configure(c.settings)
