@@ -5,6 +5,7 @@ that were theirs.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -65,10 +66,26 @@ async def talk(world, client):
     while len(returned()) < len(marks):
         await client.until(lambda: client.end or len(returned()) >= len(marks))
         if client.end:
-            world.dropped.append(f"{client.jid}: {client.end}, {client.stream_error}")
-            await client.resume()
+            await come_back(world, client)
     assert returned() == marks, f"{client.jid} got {len(returned())} of its {len(marks)} messages back"
     del client.received[:]
+
+
+async def come_back(world, client):
+    """Resume after Prosody has dropped the client."""
+    world.dropped.append(f"{client.jid}: {client.end}, {client.stream_error}")
+    await client.resume()
+
+
+async def fall_silent(world, client):
+    """Say nothing for a while. A client that is dropped for it comes back at once: its session is kept for less than a silence may last."""
+    clock = asyncio.get_running_loop().time
+    talks_again = clock() + world.random.uniform(0, LONGEST_SILENCE)
+    while (left := talks_again - clock()) > 0:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(client.until(lambda: client.end), left)
+        if client.end:
+            await come_back(world, client)
 
 
 async def abandon(world):
@@ -88,7 +105,7 @@ async def live(world, n):
     try:
         await client.log_in()
         await talk(world, client)
-        await asyncio.sleep(world.random.uniform(0, LONGEST_SILENCE))
+        await fall_silent(world, client)
         await talk(world, client)
         end = world.random.random()
         if end < 0.2:
