@@ -33,7 +33,7 @@ static int timer_add_task(lua_State *L)
 		luaL_argerror(L, 2, "function expected");
 	uint64_t id = timer_queue_add(&b->timers, monotonic_clock(), delay);
 	if (id == 0)
-		return fail(L, "too many timers");
+		return fail(L, "no room for another timer");
 	set_timer(L, b->timers_ref, id, 2);
 	if (!lua_isnoneornil(L, 3))
 		set_timer(L, b->params_ref, id, 3);
