@@ -8,6 +8,7 @@ import shutil
 
 import server
 
+RETRY_DELAY = 1  # seconds at most for which it answers as it did when a server refused it
 CONFIG = """\
 hosts: {hosts}
 loglevel: debug
@@ -17,7 +18,7 @@ listen:
   - {{port: {c2s_port}, ip: 127.0.0.1, module: ejabberd_c2s}}
   - {{port: {s2s_port}, ip: 127.0.0.1, module: ejabberd_s2s_in}}
 s2s_use_starttls: required
-s2s_max_retry_delay: 1
+s2s_max_retry_delay: {retry_delay}
 auth_method: internal
 auth_password_format: scram
 shaper_rules: {{}}
@@ -47,7 +48,7 @@ class Ejabberd:
         strict = {host: {"modules": {"mod_roster": {}}} for host in strict_hosts}  # no dialback
         (folder / "ejabberd.yml").write_text(CONFIG.format(
             hosts=json.dumps(hosts), folder=folder, authority=authority, host_config=json.dumps(strict),
-            c2s_port=self.c2s_port, s2s_port=self.s2s_port))
+            c2s_port=self.c2s_port, s2s_port=self.s2s_port, retry_delay=RETRY_DELAY))
         (folder / "inetrc").write_text(NAME_SERVICE.format(dns_port=dns_port))
 
     async def start(self):

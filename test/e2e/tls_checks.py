@@ -630,11 +630,12 @@ ITS_VERDICT = {"expired": "certificate has expired", "selfsigned": "self signed 
 
 async def refused_by_us(theirs, ours):
     """The same where ejabberd is told. Busy, it may call upon the socket that its receiver has just closed
-    (EINVAL) before it reads why: it then speaks of that, and is asked again."""
+    (EINVAL) before it reads why: it then speaks of that, and is asked again when it has forgotten the answer."""
     for _ in range(4):
         outcome = await refused(theirs, ours)
         if outcome[1] != "Connection failed: invalid argument":
             break
+        await asyncio.sleep(ejabberd.RETRY_DELAY + 0.1)
     return outcome
 
 
