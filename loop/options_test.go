@@ -92,8 +92,8 @@ func TestSetOptionFails(t *testing.T) {
 }
 
 func TestSettingsBecomeOptions(t *testing.T) {
-	plain, all := DefaultSettings(), DefaultSettings()
-	plain.NoDelay, plain.Keepalive = false, false
+	nagle, all := DefaultSettings(), DefaultSettings()
+	nagle.NoDelay = false
 	all.Keepalive, all.KeepaliveIdle = true, 99
 	all.DeferAccept, all.FastOpen = 3, 5
 	for _, c := range []struct {
@@ -101,7 +101,7 @@ func TestSettingsBecomeOptions(t *testing.T) {
 		noDelay, keepalive, keepidle int
 	}{
 		{DefaultSettings(), 1, 0, -1},
-		{plain, 0, 0, -1},
+		{nagle, 0, 0, -1},
 		{all, 1, 1, 99},
 	} {
 		l := newTestLoop(t)
