@@ -426,6 +426,9 @@ func (l *Loop) release(h Handle) {
 	if o, ok := l.objects.get(h); ok {
 		o.close()
 		l.objects.remove(h)
+		if c, ok := o.(*conn); ok && c.session != nil {
+			c.session.Release()
+		}
 	}
 }
 

@@ -10,10 +10,11 @@ import (
 // Handshakes leave garbage, some 100 KiB each, and little else in the process
 // does. To collect it each time that it doubles a small heap costs a third
 // of a handshake; to keep it costs memory. So it may grow to garbageAllowed,
-// and goes back to the system once a burst of handshakes is over.
+// and goes back to the system, with the sessions that have ended, once a burst
+// of beginnings or ends is over.
 const (
 	garbageAllowed = 16 << 20
-	burst          = 64 // handshakes
+	burst          = 64 // handshakes and released sessions
 	quiet          = 2 * time.Second
 )
 
@@ -30,14 +31,14 @@ func PaceGarbageCollection() {
 	debug.SetGCPercent(percent)
 }
 
-// bursts returns memory to the system when handshakes have stopped.
+// bursts returns memory to the system when clients have stopped to come and go.
 var bursts struct {
 	mu    sync.Mutex
 	count int
 	timer *time.Timer
 }
 
-func handshakeEnded() {
+func garbageLeft() {
 	b := &bursts
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -123,7 +123,7 @@ func (s *Session) handshake(yield func()) {
 		s.state = StateFailed
 	}
 	s.mu.Unlock()
-	handshakeEnded()
+	garbageLeft()
 }
 
 // State returns the present state.
@@ -274,6 +274,9 @@ func (s *Session) Stop() {
 	s.transport.end(errStopped)
 	s.Answer(Answer{})
 }
+
+// Release says that nobody will ask the session for anything more.
+func (s *Session) Release() { garbageLeft() }
 
 // ConnectionState is crypto/tls's, once the session is open.
 func (s *Session) ConnectionState() stdtls.ConnectionState { return s.conn.ConnectionState() }
