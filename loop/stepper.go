@@ -126,10 +126,23 @@ func (l *Loop) startThread() {
 	go func() {
 		defer l.thread.running.Done()
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
 		for l.threadTurn(s) {
+			if tls.Saturated() {
+				_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
+			}
 		}
 	}()
 }
+
+// moderation is for how long the I/O thread lets input and output gather while
+// handshakes keep the workers busy. To wake threads for each took a fifth of a
+// handshake; who waits for others' handshakes does not notice.
+var moderation = unix.NsecToTimespec(300_000)
+
+// timerSlack is the system's own, in ns: other threads of Go's have a longer
+// one (start.c), too long for moderation.
+const timerSlack = 50_000
 
 // threadTurn is a turn of the I/O thread; a panic ends that turn only. It
 // reports false when the thread has been retired.

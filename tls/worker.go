@@ -25,7 +25,7 @@ type worker struct {
 // fullBatch is after how many steps a worker tells of them though there are
 // more to be made: who is told leaves its sleep for it, and takes this
 // processor.
-const fullBatch = 4
+const fullBatch = 16
 
 // workerCount follows Go's first GOMAXPROCS, which knows what a container may
 // use.
@@ -54,6 +54,13 @@ func Computing() (n int64) {
 	}
 	return n
 }
+
+// longQueue is how many steps for each worker call for less haste elsewhere.
+const longQueue = 4
+
+// Saturated reports whether more handshakes compute than the workers can keep
+// up with.
+func Saturated() bool { return Computing() >= longQueue*int64(workerCount) }
 
 // LeaveRoom lets the Go scheduler run more threads than there are workers:
 // else the Lua thread, the I/O thread and the collector would wait, for 10 ms
