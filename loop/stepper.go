@@ -128,7 +128,7 @@ func (l *Loop) startThread() {
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
 		for l.threadTurn(s) {
-			if tls.Saturated() {
+			if tls.Computing() > 0 {
 				_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
 			}
 		}
@@ -136,8 +136,7 @@ func (l *Loop) startThread() {
 }
 
 // moderation is for how long the I/O thread lets input and output gather while
-// handshakes keep the workers busy. To wake threads for each took a fifth of a
-// handshake; who waits for others' handshakes does not notice.
+// handshakes compute. To wake threads for each took a third of a handshake.
 var moderation = unix.NsecToTimespec(300_000)
 
 // timerSlack is the system's own, in ns: other threads of Go's have a longer

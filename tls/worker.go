@@ -55,13 +55,6 @@ func Computing() (n int64) {
 	return n
 }
 
-// longQueue is how many steps for each worker call for less haste elsewhere.
-const longQueue = 4
-
-// Saturated reports whether more handshakes compute than the workers can keep
-// up with.
-func Saturated() bool { return Computing() >= longQueue*int64(workerCount) }
-
 // LeaveRoom lets the Go scheduler run more threads than there are workers:
 // else the Lua thread, the I/O thread and the collector would wait, for 10 ms
 // at a time, until a handshake has computed enough.

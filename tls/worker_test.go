@@ -126,24 +126,6 @@ func TestHandshakeIsGivenToTheLeastBusyWorker(t *testing.T) {
 	}
 }
 
-func TestSaturation(t *testing.T) {
-	startWorkers()
-	workersBefore := workers
-	defer func() { workers = workersBefore }()
-	workers = []*worker{{}, {}}
-	if Saturated() {
-		t.Error("idle workers are saturated")
-	}
-	workers[1].load.Store(longQueue*int64(workerCount) - 1)
-	if Saturated() {
-		t.Error("saturated too early")
-	}
-	workers[0].load.Store(1)
-	if !Saturated() {
-		t.Error("not saturated")
-	}
-}
-
 func TestWorkerForgetsHandshakes(t *testing.T) {
 	happened := make(chan string, 10)
 	w := idleWorker()
