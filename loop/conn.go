@@ -297,7 +297,7 @@ func (c *conn) read() {
 		c.eof = true
 		c.peerClosed()
 	case n > 0:
-		c.loop.stats.Received += uint64(n)
+		c.loop.countRead(n)
 		if c.state == stateConnecting {
 			c.opened(true)
 		}
@@ -485,7 +485,7 @@ func (c *conn) sendDatagram(data []byte) {
 	}
 	err := unix.Send(c.fd, data, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
 	if err == nil {
-		c.loop.stats.Sent += uint64(len(data))
+		c.loop.countSent(len(data))
 	} else if err != unix.EAGAIN && err != unix.ENOBUFS && err != unix.EINTR {
 		c.end(reason(err), false)
 	}
@@ -510,7 +510,7 @@ func (c *conn) flush() {
 			c.end(reason(err), false)
 			return
 		}
-		c.loop.stats.Sent += uint64(n)
+		c.loop.countSent(n)
 		if c.security < securityHandshake {
 			c.sent += uint64(n)
 		}
@@ -696,7 +696,7 @@ func (c *conn) sendLast() {
 	}
 	if n, err := send(c.fd, c.out[c.sentOut:]); err == nil { // nobody is left to hear of an error
 		c.sentOut += n
-		c.loop.stats.Sent += uint64(n)
+		c.loop.countSent(n)
 	}
 }
 

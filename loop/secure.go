@@ -261,7 +261,7 @@ func (c *conn) readRaw() {
 		c.eof = true
 		c.session.FeedEOF()
 	default:
-		c.loop.stats.Received += uint64(n)
+		c.loop.countRead(n)
 		if c.security == securityHandshake {
 			c.session.Feed(scratch[:n])
 		} else {

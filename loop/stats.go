@@ -108,3 +108,13 @@ func (s *Stats) handshakeFailed(reason string) {
 	}
 	s.Failures[reason]++
 }
+
+func (l *Loop) countRead(n int) {
+	l.stats.Received += uint64(n)
+	l.transfers = l.transfers || n >= largeTransfer
+}
+
+func (l *Loop) countSent(n int) {
+	l.stats.Sent += uint64(n)
+	l.transfers = l.transfers || n >= largeTransfer
+}

@@ -43,8 +43,9 @@ func (g *gate) yield() {
 // stepper is a thread that steps the sockets: the Lua thread, or the I/O
 // thread.
 type stepper struct {
-	ready   [batchEvents]unix.EpollEvent
-	retired bool // under the gate
+	ready     [batchEvents]unix.EpollEvent
+	transfers bool // the latest turn read or sent much at once
+	retired   bool // under the gate
 }
 
 // ioThread is the I/O thread, and how much time it and the Lua thread had to
@@ -125,10 +126,10 @@ func (l *Loop) startThread() {
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
-		runtime.LockOSThread() // lest Go hands it on from thread to thread
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
+		runtime.LockOSThread()                                      // lest Go hands it on from thread to thread
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0) // without it moderation only lasts longer
 		for l.threadTurn(s) {
-			if tls.Computing() > 0 {
+			if tls.Computing() > 0 && !s.transfers {
 				_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
 			}
 		}
@@ -136,8 +137,13 @@ func (l *Loop) startThread() {
 }
 
 // moderation is for how long the I/O thread lets input and output gather while
-// handshakes compute. To wake threads for each took a third of a handshake.
+// handshakes compute. To wake threads for each took a third of a handshake. It
+// counts as busy (policy.go): handshakes are what the thread is there for.
 var moderation = unix.NsecToTimespec(300_000)
+
+// largeTransfer is how many bytes, read or sent at once, are more than a
+// handshake or chat: an upload or download is not to wait after each.
+const largeTransfer = 8 << 10
 
 // timerSlack is the system's own, in ns: other threads of Go's have a longer
 // one (start.c), too long for moderation.
