@@ -19,11 +19,12 @@ type worker struct {
 	mu    sync.Mutex
 	steps []*handshake
 
-	told []func() // whom to tell of the latest steps
+	told  []func() // whom to tell of the latest steps
+	since int      // steps since the first of them
 }
 
-// fullBatch is after how many steps a worker tells of them though there are
-// more to be made: who is told leaves its sleep for it, and takes this
+// fullBatch is how many steps a worker makes before it tells of them though
+// there are more to be made: who is told leaves its sleep for it, and takes this
 // processor.
 const fullBatch = 16
 
@@ -108,7 +109,10 @@ func (w *worker) step(h *handshake) {
 		h.news = false
 		w.told = append(w.told, h.tell)
 	}
-	if len(w.told) >= fullBatch {
+	if len(w.told) > 0 {
+		w.since++
+	}
+	if w.since >= fullBatch {
 		w.tell()
 	}
 }
@@ -118,7 +122,7 @@ func (w *worker) tell() {
 		f()
 	}
 	clear(w.told)
-	w.told = w.told[:0]
+	w.told, w.since = w.told[:0], 0
 }
 
 // handshake is a coroutine on a worker: a function that yields when it needs
