@@ -31,7 +31,7 @@ func PaceGarbageCollection() {
 	debug.SetGCPercent(percent)
 }
 
-// bursts returns memory to the system when clients have stopped to come and go.
+// bursts returns memory to the system when clients have stopped coming and going.
 var bursts struct {
 	mu    sync.Mutex
 	count int

@@ -14,9 +14,11 @@ func forcedCollections() uint32 {
 }
 
 func TestMemoryGoesBackWhenSessionsHaveEnded(t *testing.T) {
+	bursts.mu.Lock()
 	if bursts.timer != nil {
 		bursts.timer.Stop() // earlier tests'
 	}
+	bursts.mu.Unlock()
 	burstOver()
 	before := forcedCollections()
 	session := NewSession(sessionContext(t, "server", nil, "p256"), Options{})

@@ -275,7 +275,8 @@ func (s *Session) Stop() {
 	s.Answer(Answer{})
 }
 
-// Release says that nobody will ask the session for anything more.
+// Release says, once, that nobody will ask the session for anything more: there
+// is memory to collect.
 func (s *Session) Release() { garbageLeft() }
 
 // ConnectionState is crypto/tls's, once the session is open.
