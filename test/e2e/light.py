@@ -122,6 +122,10 @@ class Client:
         self.sm_id = None
         self.sent = 0
 
+    def __str__(self):
+        connected = "connected" if self.task and not self.task.done() else f"not connected ({self.stream_error or self.end})"
+        return f"{self.name}, {connected}, {len(self.unacknowledged)} stanzas unacknowledged, {len(self.received)} messages not dealt with"
+
     async def _open(self):
         self.end = self.stream_error = None
         self.stream = await Stream.connect(self.port, self.host)

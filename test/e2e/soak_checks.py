@@ -29,7 +29,7 @@ LONGEST_SILENCE = 25 if SECONDS < 600 else 60  # a long run is for the backgroun
 LONGEST_TIMER = 21  # in crowd.cfg.lua.in; a watchdog of mod_smacks takes a second more
 # What may be more at the end, and by how much: malloc and Go give memory back as they like, Lua's tables keep their size,
 # and a thread that Go has made stays.
-SLACK = {"RSS KiB": 8192, "Lua KiB": 128, "threads": 4, "Go's threads": 4}
+SLACK = {"RSS of the heap, KiB": 8192, "RSS of the rest, KiB": 4096, "Lua KiB": 128, "threads": 4, "Go's threads": 4}
 
 
 async def prepare(world):
@@ -99,9 +99,8 @@ async def abandon(world):
     stream.cut()
 
 
-async def live(world, n):
+async def live(world, client):
     """One life: log in, talk, fall silent, talk; then leave, or be cut off, or be cut off and come back."""
-    client = light.Client(world.prosody.c2s_port, f"user{n}", trusted=world.authority.file, managed=True)
     try:
         await client.log_in()
         await talk(world, client)
@@ -124,12 +123,13 @@ async def live_again(world, n):
     """Life after life until it is time to stop."""
     await asyncio.sleep(world.random.uniform(0, 5))
     while not world.stop.is_set():
+        client = light.Client(world.prosody.c2s_port, f"user{n}", trusted=world.authority.file, managed=True)
         try:
-            await asyncio.wait_for(live(world, n), LONGEST_SILENCE + 65)
+            await asyncio.wait_for(live(world, client), LONGEST_SILENCE + 65)
             if world.random.random() < 0.2:
                 await abandon(world)
         except (AssertionError, OSError, ssl.SSLError, light.Ended, asyncio.TimeoutError) as error:
-            world.broken.append(f"user{n}: {type(error).__name__}: {error}")
+            world.broken.append(f"{client}: {type(error).__name__}: {error}")
         world.lives += 1
         await asyncio.sleep(world.random.uniform(0, 3))
 
