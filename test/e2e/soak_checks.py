@@ -29,7 +29,7 @@ LONGEST_SILENCE = 25 if SECONDS < 600 else 60  # a long run is for the backgroun
 LONGEST_TIMER = 21  # in crowd.cfg.lua.in; a watchdog of mod_smacks takes a second more
 # What may be more at the end, and by how much: malloc and Go give memory back as they like, Lua's tables keep their size,
 # and a thread that Go has made stays.
-SLACK = {"RSS of the heap, KiB": 8192, "RSS of the rest, KiB": 4096, "Lua KiB": 128, "threads": 4, "Go's threads": 4}
+SLACK = {"RSS of the heap, KiB": 4096, "RSS of the rest, KiB": 4096, "Lua KiB": 128, "threads": 4, "Go's threads": 4}
 
 
 async def prepare(world):
