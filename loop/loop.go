@@ -26,25 +26,24 @@ type Loop struct {
 	asleep  atomic.Bool // the stepper waits in epoll, or is about to
 	wakeMu  sync.Mutex  // guards wake.fd against Close
 
-	gate      gate // guards what follows
-	settings  Settings
-	stats     Stats
-	systemd   map[Name]int // sockets that it opened for us; nil before they are looked for
-	poller    *poller
-	objects   table[object]
-	contexts  table[*tls.Context]
-	scratch   [rawReadSize]byte // ciphertext on its way to a session
-	spare     [][]byte          // memory for sessions' output, used again
-	alarms    heap[*alarm]
-	now       int64 // ns since started, as of the latest event
-	arena     arena
-	transfers bool         // much was read or sent at once in this turn
-	starved   bool         // something could not be read before the Lua side takes what there is
-	turns     []turn       // used again by mail.takeTurns
-	coming    []Event      // what the Lua side will get next
-	dirty     []*conn      // have output that this turn should send
-	resumed   []*conn      // have pending bytes that may be delivered again
-	wake      registration // eventfd: look into the mailbox
+	gate     gate // guards what follows
+	settings Settings
+	stats    Stats
+	systemd  map[Name]int // sockets that it opened for us; nil before they are looked for
+	poller   *poller
+	objects  table[object]
+	contexts table[*tls.Context]
+	scratch  [rawReadSize]byte // ciphertext on its way to a session
+	spare    [][]byte          // memory for sessions' output, used again
+	alarms   heap[*alarm]
+	now      int64 // ns since started, as of the latest event
+	arena    arena
+	starved  bool         // something could not be read before the Lua side takes what there is
+	turns    []turn       // used again by mail.takeTurns
+	coming   []Event      // what the Lua side will get next
+	dirty    []*conn      // have output that this turn should send
+	resumed  []*conn      // have pending bytes that may be delivered again
+	wake     registration // eventfd: look into the mailbox
 }
 
 // object is what a handle names: *conn, *listener or *watch.
@@ -178,8 +177,7 @@ func (l *Loop) turn(s *stepper, maxWait int64) bool {
 	if s.retired {
 		return false
 	}
-	l.transfers = false
-	defer func() { s.transfers = l.transfers }()
+	l.thread.transfers.Store(false)
 	l.takeMail()
 	n, err := l.wait(s, maxWait)
 	if s.retired {

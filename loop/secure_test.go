@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -469,4 +470,39 @@ func TestDataRightBehindTheHandshake(t *testing.T) {
 	c.readRaw()
 	clear(l.scratch[:]) // as another connection does
 	l.wantData(server, "hello world")
+}
+
+// TestReleasedSessionsAreCollected: not only when handshakes have ended. Here
+// none begins, for what was written before is held.
+func TestReleasedSessionsAreCollected(t *testing.T) {
+	l := newTestLoop(t)
+	context := l.context("server")
+	forced := func() uint32 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.NumForcedGC
+	}
+	const burst = 64
+	var handles [burst]Handle
+	for i := range handles {
+		handles[i], _, _ = l.pair(unix.SOCK_STREAM, 0)
+		l.cmd(handles[i], cmdHoldWrites)
+		l.put(handles[i], "in the clear")
+		l.startTLS(handles[i], context, 0, "")
+	}
+	l.step(0)
+	before := forced()
+	for start := time.Now(); time.Since(start) < 3*time.Second; time.Sleep(10 * time.Millisecond) {
+		if now := forced(); now != before { // earlier tests' handshakes
+			before, start = now, time.Now()
+		}
+	}
+	for _, h := range handles {
+		l.Release(h)
+	}
+	for start := time.Now(); forced() == before; time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatal("no memory was given back")
+		}
+	}
 }

@@ -109,12 +109,13 @@ func (s *Stats) handshakeFailed(reason string) {
 	s.Failures[reason]++
 }
 
+// countRead and countSent count bytes on the wire.
 func (l *Loop) countRead(n int) {
 	l.stats.Received += uint64(n)
-	l.transfers = l.transfers || n >= largeTransfer
+	l.noticeTransfer(n)
 }
 
 func (l *Loop) countSent(n int) {
 	l.stats.Sent += uint64(n)
-	l.transfers = l.transfers || n >= largeTransfer
+	l.noticeTransfer(n)
 }

@@ -43,9 +43,8 @@ func (g *gate) yield() {
 // stepper is a thread that steps the sockets: the Lua thread, or the I/O
 // thread.
 type stepper struct {
-	ready     [batchEvents]unix.EpollEvent
-	transfers bool // the latest turn read or sent much at once
-	retired   bool // under the gate
+	ready   [batchEvents]unix.EpollEvent
+	retired bool // under the gate
 }
 
 // ioThread is the I/O thread, and how much time it and the Lua thread had to
@@ -64,6 +63,7 @@ type ioThread struct {
 	switches  uint64
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
+	transfers              atomic.Bool // the latest turn had a transfer
 }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
@@ -126,12 +126,11 @@ func (l *Loop) startThread() {
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
-		runtime.LockOSThread()                                      // lest Go hands it on from thread to thread
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0) // without it moderation only lasts longer
+		runtime.LockOSThread() // lest Go hands it on from thread to thread
+		// If it fails moderation lasts longer.
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
 		for l.threadTurn(s) {
-			if tls.Computing() > 0 && !s.transfers {
-				_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
-			}
+			l.moderate()
 		}
 	}()
 }
@@ -141,13 +140,25 @@ func (l *Loop) startThread() {
 // counts as busy (policy.go): handshakes are what the thread is there for.
 var moderation = unix.NsecToTimespec(300_000)
 
+// timerSlack is the system's own, in ns: other threads of Go's have a longer
+// one (start.c), too long for moderation.
+const timerSlack = 50_000
+
+func (l *Loop) moderate() {
+	if tls.Computing() > 0 && !l.thread.transfers.Load() {
+		_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
+	}
+}
+
 // largeTransfer is how many bytes, read or sent at once, are more than a
 // handshake or chat: an upload or download is not to wait after each.
 const largeTransfer = 8 << 10
 
-// timerSlack is the system's own, in ns: other threads of Go's have a longer
-// one (start.c), too long for moderation.
-const timerSlack = 50_000
+func (l *Loop) noticeTransfer(n int) {
+	if n >= largeTransfer {
+		l.thread.transfers.Store(true)
+	}
+}
 
 // threadTurn is a turn of the I/O thread; a panic ends that turn only. It
 // reports false when the thread has been retired.

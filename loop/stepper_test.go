@@ -14,14 +14,13 @@ func TestTransfersAreNoticed(t *testing.T) {
 		size int
 		want bool
 	}{{largeTransfer - 1, false}, {largeTransfer, true}} {
-		s := &stepper{}
 		l.holdThread()
 		if _, err := unix.Write(peer, []byte(pattern(c.size))); err != nil {
 			t.Fatal(err)
 		}
-		l.turn(s, 0)
-		if s.transfers != c.want {
-			t.Errorf("%d bytes read: %v", c.size, s.transfers)
+		l.turn(&l.self, 0)
+		if got := l.thread.transfers.Load(); got != c.want {
+			t.Errorf("%d bytes read: %v", c.size, got)
 		}
 		l.wantData(h, pattern(c.size))
 
@@ -29,9 +28,9 @@ func TestTransfersAreNoticed(t *testing.T) {
 		l.put(h, pattern(c.size))
 		l.mail.leaveTurn(turn{log: l.log})
 		l.log = nil
-		l.turn(s, 0)
-		if s.transfers != c.want {
-			t.Errorf("%d bytes sent: %v", c.size, s.transfers)
+		l.turn(&l.self, 0)
+		if got := l.thread.transfers.Load(); got != c.want {
+			t.Errorf("%d bytes sent: %v", c.size, got)
 		}
 		l.await(Drained, h)
 	}

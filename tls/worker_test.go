@@ -109,6 +109,23 @@ func TestNewsIsToldInBatches(t *testing.T) {
 	receive(t, happened, "step", "told")
 }
 
+// TestNewsDoesNotWaitForNews: steps that have none count as well.
+func TestNewsDoesNotWaitForNews(t *testing.T) {
+	happened := make(chan string, 30)
+	w := idleWorker()
+	begin := make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	first := &handshake{worker: w, tell: func() { happened <- "told" }}
+	first.run = func(func()) { first.news = true }
+	first.resume()
+	for range fullBatch - 1 {
+		(&handshake{worker: w, run: func(func()) {}}).resume()
+	}
+	(&handshake{worker: w, run: func(func()) { happened <- "next" }}).resume()
+	close(begin)
+	receive(t, happened, "told", "next")
+}
+
 func TestHandshakeIsGivenToTheLeastBusyWorker(t *testing.T) {
 	startWorkers()
 	workersBefore := workers
