@@ -37,13 +37,16 @@ end)()""".replace("\n", " ")
 
 def resident(pid):
     """Resident memory, KiB: libc's heap, where Lua's small blocks are, apart from the rest."""
-    heap, rest, mapping = 0, 0, ""
+    heap, rest = 0, 0
     for line in open(f"/proc/{pid}/smaps"):
         if re.match(r"[0-9a-f]+-", line):
-            mapping = line.split()[-1]
+            in_heap = line.endswith("[heap]\n")
         elif line.startswith("Rss:"):
             size = int(line.split()[1])
-            heap, rest = (heap + size, rest) if mapping == "[heap]" else (heap, rest + size)
+            if in_heap:
+                heap += size
+            else:
+                rest += size
     return {"RSS of the heap, KiB": heap, "RSS of the rest, KiB": rest}
 
 
