@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,19 +19,13 @@ const sourceAddresses = 100
 
 var dialled atomic.Uint32
 
-func dial(o options) (*net.TCPConn, error) {
-	source := net.IPv4(127, 0, 0, byte(2+dialled.Add(1)%sourceAddresses))
-	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: &net.TCPAddr{IP: source}, KeepAlive: -1}
-	conn, err := dialer.Dial("tcp4", o.addr)
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
-}
+func nextSource() [4]byte { return [4]byte{127, 0, 0, byte(2 + dialled.Add(1)%sourceAddresses)} }
 
 // dialTLS gives a net.Conn that is served by Go's runtime.
 func dialTLS(o options, config *tls.Config) (net.Conn, error) {
-	conn, err := dial(o)
+	source := nextSource()
+	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: &net.TCPAddr{IP: source[:]}, KeepAlive: -1}
+	conn, err := dialer.Dial("tcp4", o.addr)
 	if err != nil || config == nil {
 		return conn, err
 	}
@@ -45,22 +40,37 @@ func dialTLS(o options, config *tls.Config) (net.Conn, error) {
 	return secured, conn.SetDeadline(time.Time{})
 }
 
-// dialRaw gives a descriptor that Go's runtime does not know, so that it has no work with it.
-func dialRaw(o options) (int, error) {
-	conn, err := dial(o)
+// dialRaw gives a descriptor that Go's runtime does not know, so that it has no work with it. It does not wait: the
+// first write does, and says if it fails.
+func dialRaw(o options) (*transport, error) {
+	server, err := netip.ParseAddrPort(o.addr)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
-	defer conn.Close()
-	raw, err := conn.SyscallConn()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, err
+		return nil, os.NewSyscallError("socket", err)
 	}
-	fd := -1
-	if err := raw.Control(func(known uintptr) { fd, err = unix.FcntlInt(known, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
-		return -1, err
+	t := &transport{fd: fd, wait: await}
+	if err := t.connect(server); err != nil {
+		t.Close()
+		return nil, err
 	}
-	return fd, os.NewSyscallError("fcntl", err)
+	return t, nil
+}
+
+func (t *transport) connect(server netip.AddrPort) error {
+	if err := unix.SetsockoptInt(t.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.Bind(t.fd, &unix.SockaddrInet4{Addr: nextSource()}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	err := unix.Connect(t.fd, &unix.SockaddrInet4{Addr: server.Addr().As4(), Port: int(server.Port())})
+	if err == unix.EINPROGRESS {
+		return nil
+	}
+	return os.NewSyscallError("connect", err)
 }
 
 func tlsConfig(o options) (*tls.Config, error) {

@@ -31,11 +31,10 @@ func address(data []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceDa
 
 // newTalker connects; with TLS it makes the handshake too.
 func newTalker(o options, config *tls.Config) (*talker, error) {
-	fd, err := dialRaw(o)
+	transport, err := dialRaw(o)
 	if err != nil {
 		return nil, err
 	}
-	transport := &transport{fd: fd}
 	talker := &talker{transport: transport, stream: transport}
 	if config == nil {
 		return talker, nil

@@ -1,8 +1,10 @@
 package main
 
+import "crypto/tls"
+
 type handshakeResult struct {
 	spent
-	Count int64 `json:"count"`
+	Count int `json:"count"`
 }
 
 // handshake makes one full handshake after the other in each of the clients.
@@ -11,13 +13,14 @@ func handshake(o options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	count, used, err := repeat(o, func(int) error {
-		conn, err := dialTLS(o, config)
+	count, used, err := repeat(o, func(c *client) error {
+		t, err := c.dial(o)
 		if err != nil {
 			return err
 		}
-		conn.Close()
-		return nil
+		secured := tls.Client(t, config)
+		defer secured.Close()
+		return secured.Handshake()
 	}, func() {})
 	return handshakeResult{used, count}, err
 }

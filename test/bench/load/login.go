@@ -2,8 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"io"
-	"sync"
 	"time"
 )
 
@@ -20,49 +18,25 @@ func login(o options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	times := &sharedLatencies{latencies: latencies{wanted: true}}
-	count, used, err := repeat(o, func(client int) error { return loginOnce(o, config, client, times) }, times.restart)
+	times := newLatencies(1)
+	count, used, err := repeat(o, func(c *client) error { return loginOnce(o, config, c, times) }, times.reset)
 	if err != nil {
 		return nil, err
 	}
-	return loginResult{used, int(count), times.percentile(50), times.percentile(99)}, nil
+	return loginResult{used, count, times.percentile(50), times.percentile(99)}, nil
 }
 
-func loginOnce(o options, config *tls.Config, client int, times *sharedLatencies) error {
+func loginOnce(o options, config *tls.Config, c *client, times *latencies) error {
 	start := time.Now()
-	conn, err := dial(o)
+	t, err := c.dial(o)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(start.Add(dialTimeout)); err != nil {
-		return err
-	}
-	s := &session{stream: conn, host: o.name, user: userName(client), config: config}
-	s.secure = func(config *tls.Config) (io.ReadWriter, error) {
-		secured := tls.Client(conn, config)
-		return secured, secured.Handshake()
-	}
+	defer t.Close()
+	s := newSession(o, config, c.number, t)
 	if err := s.login(); err != nil {
 		return err
 	}
-	times.addShared(start)
+	times.add(start)
 	return s.close()
-}
-
-type sharedLatencies struct {
-	sync.Mutex
-	latencies
-}
-
-func (l *sharedLatencies) addShared(since time.Time) {
-	l.Lock()
-	defer l.Unlock()
-	l.add(since)
-}
-
-func (l *sharedLatencies) restart() {
-	l.Lock()
-	defer l.Unlock()
-	l.reset()
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"time"
 
@@ -15,9 +14,8 @@ import (
 // A chatter is a client in a pair: each sends to the other.
 type chatter struct {
 	session
-	transport *transport
-	message   []byte
-	due       []time.Time // of the messages that it has not got yet, oldest first
+	message []byte
+	due     []time.Time // of the messages that it has not got yet, oldest first
 }
 
 type chat struct {
@@ -70,16 +68,12 @@ func (c *chat) connect(config *tls.Config) error {
 }
 
 func newChatter(o options, config *tls.Config, number int) (*chatter, error) {
-	fd, err := dialRaw(o)
+	t, err := dialRaw(o)
 	if err != nil {
 		return nil, err
 	}
-	t := &transport{fd: fd, waiting: true}
-	c := &chatter{transport: t, session: session{stream: t, host: o.name, user: userName(number), config: config}}
-	c.secure = func(config *tls.Config) (io.ReadWriter, error) {
-		secured := tls.Client(t, config)
-		return secured, secured.Handshake()
-	}
+	t.waiting = true
+	c := &chatter{session: newSession(o, config, number, t)}
 	if err := c.login(); err != nil {
 		return nil, err
 	}

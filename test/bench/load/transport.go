@@ -15,6 +15,7 @@ type transport struct {
 	fd      int
 	empty   bool // the last read took all there was
 	waiting bool // Read waits too: during the handshake
+	wait    func(fd int, events int16) error
 }
 
 type again struct{}
@@ -31,7 +32,7 @@ func (t *transport) Read(buffer []byte) (int, error) {
 			if !t.waiting {
 				return 0, errAgain
 			}
-			if err := await(t.fd, unix.POLLIN); err != nil {
+			if err := t.wait(t.fd, unix.POLLIN); err != nil {
 				return 0, err
 			}
 		}
@@ -57,7 +58,7 @@ func (t *transport) Write(data []byte) (int, error) {
 		case 0:
 			done += int(n)
 		case unix.EAGAIN:
-			if err := await(t.fd, unix.POLLOUT); err != nil {
+			if err := t.wait(t.fd, unix.POLLOUT); err != nil {
 				return done, err
 			}
 		default:

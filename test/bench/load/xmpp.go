@@ -12,12 +12,16 @@ import (
 
 // A session is one XMPP client. It knows what Prosody answers, and no more XML than that.
 type session struct {
-	stream io.ReadWriter
-	host   string
-	user   string
-	config *tls.Config // nil: no STARTTLS
-	secure func(*tls.Config) (io.ReadWriter, error)
-	buffer []byte // received, not used yet
+	transport *transport
+	stream    io.ReadWriter // the transport, or TLS over it
+	host      string
+	user      string
+	config    *tls.Config // nil: no STARTTLS
+	buffer    []byte      // received, not used yet
+}
+
+func newSession(o options, config *tls.Config, number int, t *transport) session {
+	return session{transport: t, stream: t, host: o.name, user: userName(number), config: config}
 }
 
 const resource = "bench"
@@ -54,10 +58,11 @@ func (s *session) startTLS() error {
 		return err
 	}
 	s.buffer = s.buffer[:0]
-	var err error
-	if s.stream, err = s.secure(s.config); err != nil {
+	secured := tls.Client(s.transport, s.config)
+	if err := secured.Handshake(); err != nil {
 		return err
 	}
+	s.stream = secured
 	return s.open()
 }
 

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A crew is clients on one thread.
+type crew struct {
+	clients []*client
+	poll    int
+	count   int // how often it was done
+	working int // clients that have not ended
+	stop    bool
+}
+
+// A client does the same again and again, as a coroutine: where it would wait for the server it lets others go on.
+// A goroutine, which Go's scheduler parks and wakes, takes more of the processors.
+type client struct {
+	crew   *crew
+	number int
+	next   func() (struct{}, bool)
+	yield  func(struct{}) bool
+	err    error
+}
+
+// repeat has each client do the same again and again, and says how often it was done in the time that counts, which
+// begins with a call of started.
+func repeat(o options, once func(*client) error, started func()) (int, spent, error) {
+	runtime.LockOSThread()
+	c, err := newCrew(o.conns, once)
+	if err != nil {
+		return 0, spent{}, err
+	}
+	if err := c.work(o.warm); err != nil {
+		return 0, spent{}, err
+	}
+	started()
+	before, err := usageOf(o.pid)
+	if err != nil {
+		return 0, spent{}, err
+	}
+	first := c.count
+	if err := c.work(o.duration); err != nil {
+		return 0, spent{}, err
+	}
+	done := c.count - first
+	after, err := usageOf(o.pid)
+	if err != nil {
+		return 0, spent{}, err
+	}
+	return done, after.since(before), c.finish()
+}
+
+func newCrew(size int, once func(*client) error) (*crew, error) {
+	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	c := &crew{poll: poll, working: size}
+	for number := range size {
+		client := &client{crew: c, number: number}
+		client.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+			client.yield = yield
+			for client.err == nil && !c.stop {
+				if client.err = once(client); client.err == nil {
+					c.count++
+				}
+			}
+		})
+		c.clients = append(c.clients, client)
+	}
+	for _, client := range c.clients {
+		if err := c.resume(client); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *crew) work(duration time.Duration) error {
+	until := time.Now().Add(duration)
+	for now := time.Now(); now.Before(until); now = time.Now() {
+		if err := c.turn(until.Sub(now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish waits until each client has done what it is at.
+func (c *crew) finish() error {
+	c.stop = true
+	until := time.Now().Add(dialTimeout)
+	for c.working > 0 {
+		left := time.Until(until)
+		if left <= 0 {
+			return fmt.Errorf("%d clients got no answer within %v", c.working, dialTimeout)
+		}
+		if err := c.turn(left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *crew) turn(patience time.Duration) error {
+	var events [64]unix.EpollEvent
+	n, err := unix.EpollWait(c.poll, events[:], int(patience.Milliseconds())+1)
+	if err != nil && err != unix.EINTR {
+		return os.NewSyscallError("epoll_wait", err)
+	}
+	for _, event := range events[:max(n, 0)] {
+		if err := c.resume(c.clients[event.Fd]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *crew) resume(client *client) error {
+	if client.next == nil {
+		return nil
+	}
+	if _, more := client.next(); !more {
+		client.next = nil
+		c.working--
+	}
+	return client.err
+}
+
+// dial connects. Who waits on the transport lets the other clients go on.
+func (c *client) dial(o options) (*transport, error) {
+	t, err := dialRaw(o)
+	if err != nil {
+		return nil, err
+	}
+	t.waiting, t.wait = true, c.wait
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET, Fd: int32(c.number)}
+	if err := unix.EpollCtl(c.crew.poll, unix.EPOLL_CTL_ADD, t.fd, &event); err != nil {
+		t.Close()
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return t, nil
+}
+
+// wait may end early: any event of the descriptor ends it.
+func (c *client) wait(int, int16) error {
+	c.yield(struct{}{})
+	return nil
+}
