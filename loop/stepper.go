@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"net.server_go/bell"
 	"net.server_go/tls"
 )
 
@@ -43,6 +44,7 @@ func (g *gate) yield() {
 // stepper is a thread that steps the sockets: the Lua thread, or the I/O
 // thread.
 type stepper struct {
+	turning sync.Mutex
 	ready   [batchEvents]unix.EpollEvent
 	retired bool // under the gate
 }
@@ -64,6 +66,8 @@ type ioThread struct {
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
 	transfers              atomic.Bool // the latest turn had a transfer
+	away                   atomic.Bool // it visits a worker, which makes its turns
+	back                   bell.Bell   // and sleeps meanwhile
 }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
@@ -127,26 +131,41 @@ func (l *Loop) startThread() {
 	go func() {
 		defer l.thread.running.Done()
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
-		// If it fails moderation lasts longer.
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
-		for l.threadTurn(s) {
-			l.moderate()
+		for l.threadTurn(s, -1) {
+			l.visitWorker(s)
 		}
 	}()
 }
 
-// moderation is for how long the I/O thread lets input and output gather while
-// handshakes compute. To wake threads for each took a third of a handshake. It
-// counts as busy (policy.go): handshakes are what the thread is there for.
-var moderation = unix.NsecToTimespec(300_000)
+// visitLook is how often, in ns, the I/O thread sees to it that turns are made
+// while a worker makes them.
+const visitLook = 1_000_000
 
-// timerSlack is the system's own, in ns: other threads of Go's have a longer
-// one (start.c), too long for moderation.
-const timerSlack = 50_000
-
-func (l *Loop) moderate() {
-	if tls.Computing() > 0 && !l.thread.transfers.Load() {
-		_ = unix.Nanosleep(&moderation, nil) // a signal may end it early
+// visitWorker has a worker make the turns of s while handshakes compute. To wake
+// threads for each step took a third of a handshake, and where they outnumber
+// the processors each waits for a time slice.
+func (l *Loop) visitWorker(s *stepper) {
+	t := &l.thread
+	if t.transfers.Load() {
+		return
+	}
+	t.away.Store(true)
+	left := func() {
+		t.away.Store(false)
+		t.back.Ring()
+	}
+	if !tls.Visit(func() bool { return l.threadTurn(s, 0) && !t.transfers.Load() }, left) {
+		return
+	}
+	for {
+		t.back.Arm()
+		if !t.away.Load() {
+			t.back.Disarm()
+			return
+		}
+		if t.back.Sleep(visitLook); t.away.Load() {
+			l.threadTurn(s, 0)
+		}
 	}
 }
 
@@ -160,9 +179,13 @@ func (l *Loop) noticeTransfer(n int) {
 	}
 }
 
-// threadTurn is a turn of the I/O thread; a panic ends that turn only. It
-// reports false when the thread has been retired.
-func (l *Loop) threadTurn(s *stepper) (more bool) {
+// threadTurn is a turn of the I/O thread, or of a worker in its place; a panic
+// ends that turn only. It reports false when the thread has been retired.
+func (l *Loop) threadTurn(s *stepper, maxWait int64) (more bool) {
+	if !s.turning.TryLock() {
+		return true // the other one makes it
+	}
+	defer s.turning.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
 			l.mail.leaveEvents(nil, fmt.Errorf("internal error: %v", r))
@@ -170,7 +193,7 @@ func (l *Loop) threadTurn(s *stepper) (more bool) {
 			more = true
 		}
 	}()
-	return l.turn(s, -1)
+	return l.turn(s, maxWait)
 }
 
 // retireThread makes the Lua thread the stepper. It waits until the I/O

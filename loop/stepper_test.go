@@ -1,7 +1,9 @@
 package loop
 
 import (
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,5 +35,37 @@ func TestTransfersAreNoticed(t *testing.T) {
 			t.Errorf("%d bytes sent: %v", c.size, got)
 		}
 		l.await(Drained, h)
+	}
+}
+
+// TestWorkersMakeTurns: while handshakes compute more than one thread steps.
+func TestWorkersMakeTurns(t *testing.T) {
+	l := newTestLoop(t)
+	s := DefaultSettings()
+	s.IOThread = IOThreadAlways
+	l.Loop.Configure(s)
+	serverContext, clientContext := l.context("server"), l.context("client")
+	var mu sync.Mutex
+	steppers := map[int]bool{}
+	seen := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(steppers)
+	}
+	for start := time.Now(); seen() < 2; {
+		client, server := l.ends()
+		l.startTLS(client, clientContext, 0, "")
+		l.startTLS(server, serverContext, 0, "")
+		for l.Session(client) == nil || l.Session(server) == nil {
+			l.Post(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				steppers[unix.Gettid()] = true
+			})
+			l.stepOnce(time.Millisecond) // step waits until the thread rests
+		}
+		if time.Since(start) > patience {
+			t.Fatal("only one thread made turns")
+		}
 	}
 }

@@ -14,6 +14,15 @@ func idleWorker() *worker {
 	return w
 }
 
+func (w *worker) waitIdle(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); w.load.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("still busy")
+		}
+	}
+}
+
 func receive(t *testing.T, from <-chan string, want ...string) {
 	t.Helper()
 	for _, w := range want {
@@ -126,6 +135,68 @@ func TestNewsDoesNotWaitForNews(t *testing.T) {
 	receive(t, happened, "told", "next")
 }
 
+// TestGuestHasTurnsBetweenSteps: first, after guestPause, and when no step is
+// left, before which it is told the news.
+func TestGuestHasTurnsBetweenSteps(t *testing.T) {
+	happened := make(chan string, 10)
+	w := idleWorker()
+	begin := make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	last := &handshake{worker: w}
+	turns := 0
+	turn := func() bool {
+		happened <- "turn"
+		if turns++; turns == 3 {
+			last.resume() // which the turn brought
+		}
+		return true
+	}
+	if !w.welcome(&guest{turn, func() { happened <- "left" }}) {
+		t.Fatal("not welcome to a worker that computes")
+	}
+	if w.welcome(&guest{turn, nil}) {
+		t.Error("welcome to a worker that has a guest")
+	}
+	slow := &handshake{worker: w, tell: func() { happened <- "told" }}
+	slow.run = func(func()) {
+		time.Sleep(2 * guestPause)
+		slow.news = true
+		happened <- "slow"
+	}
+	slow.resume()
+	(&handshake{worker: w, run: func(func()) { happened <- "next" }}).resume()
+	last.run = func(func()) { happened <- "last" }
+	close(begin)
+	receive(t, happened, "turn", "slow", "told", "turn", "next", "turn", "last", "turn", "left")
+	w.waitIdle(t)
+	if w.welcome(&guest{turn, nil}) {
+		t.Error("welcome to a worker that does not compute")
+	}
+}
+
+// TestGuestLeavesWhenItIsDone: there are steps, but it has turns no more.
+func TestGuestLeavesWhenItIsDone(t *testing.T) {
+	happened := make(chan string, 10)
+	w := idleWorker()
+	begin, proceed := make(chan struct{}), make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	(&handshake{worker: w, run: func(func()) { <-proceed }}).resume()
+	turn := func() bool {
+		happened <- "turn"
+		return false
+	}
+	if !w.welcome(&guest{turn, func() { happened <- "left" }}) {
+		t.Fatal("not welcome to a worker that computes")
+	}
+	close(begin)
+	receive(t, happened, "turn", "left")
+	close(proceed)
+	w.waitIdle(t)
+	if len(happened) > 0 {
+		t.Errorf("%q happened to who has left", <-happened)
+	}
+}
+
 func TestHandshakeIsGivenToTheLeastBusyWorker(t *testing.T) {
 	startWorkers()
 	workersBefore := workers
@@ -158,9 +229,7 @@ func TestWorkerForgetsHandshakes(t *testing.T) {
 	for range ended {
 		receive(t, happened, "end")
 	}
-	for deadline := time.Now().Add(20 * time.Second); w.load.Load() != 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
+	w.waitIdle(t)
 	runtime.GC()
 	for i, h := range ended {
 		if h.Value() != nil {
