@@ -131,11 +131,17 @@ func (l *Loop) startThread() {
 	go func() {
 		defer l.thread.running.Done()
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
+		// If it fails short sleeps last longer.
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
 		for l.threadTurn(s, -1) {
 			l.visitWorker(s)
 		}
 	}()
 }
+
+// timerSlack is the system's own, in ns: other threads of Go's have a longer
+// one (start.c), too long for visitLook.
+const timerSlack = 50_000
 
 // visitLook is how often, in ns, the I/O thread sees to it that turns are made
 // while a worker makes them.
