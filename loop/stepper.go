@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"net.server_go/bell"
 	"net.server_go/tls"
 )
 
@@ -41,10 +40,11 @@ func (g *gate) yield() {
 	g.mu.Lock()
 }
 
-// stepper is a thread that steps the sockets: the Lua thread, or the I/O
-// thread.
+// stepper steps the sockets: the Lua thread, or the I/O thread and a worker that
+// it visits.
 type stepper struct {
-	turning sync.Mutex
+	guest   *tls.Guest // nil: the Lua thread's
+	turning sync.Mutex // guards ready
 	ready   [batchEvents]unix.EpollEvent
 	retired bool // under the gate
 }
@@ -66,8 +66,6 @@ type ioThread struct {
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
 	transfers              atomic.Bool // the latest turn had a transfer
-	away                   atomic.Bool // it visits a worker, which makes its turns
-	back                   bell.Bell   // and sleeps meanwhile
 }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
@@ -125,13 +123,14 @@ func (t *ioThread) loadSince(now int64) load {
 
 func (l *Loop) startThread() {
 	s := &stepper{}
+	s.guest = tls.NewGuest(func() bool { return l.threadTurn(s, 0) && !l.thread.transfers.Load() })
 	l.thread.stepper = s
 	l.thread.switches++
 	l.thread.running.Add(1)
 	go func() {
 		defer l.thread.running.Done()
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
-		// If it fails short sleeps last longer.
+		// If it fails sleeps last longer.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
 		for l.threadTurn(s, -1) {
 			l.visitWorker(s)
@@ -140,37 +139,23 @@ func (l *Loop) startThread() {
 }
 
 // timerSlack is the system's own, in ns: other threads of Go's have a longer
-// one (start.c), too long for visitLook.
+// one (start.c), too long for visitLook and for alarms.
 const timerSlack = 50_000
 
-// visitLook is how often, in ns, the I/O thread sees to it that turns are made
-// while a worker makes them.
+// visitLook is how often, in ns, the I/O thread looks whether the worker that it
+// visits makes turns: that makes a long step, or waits for a processor.
 const visitLook = 1_000_000
 
-// visitWorker has a worker make the turns of s while handshakes compute. To wake
-// threads for each step took a third of a handshake, and where they outnumber
-// the processors each waits for a time slice.
+// visitWorker has a worker make the turns of s, between two steps, while
+// handshakes keep the workers busy. To wake threads for each step took a third of
+// a handshake, and each of them waited for a time slice.
 func (l *Loop) visitWorker(s *stepper) {
-	t := &l.thread
-	if t.transfers.Load() {
+	if l.thread.transfers.Load() || !s.guest.Visit() {
 		return
 	}
-	t.away.Store(true)
-	left := func() {
-		t.away.Store(false)
-		t.back.Ring()
-	}
-	if !tls.Visit(func() bool { return l.threadTurn(s, 0) && !t.transfers.Load() }, left) {
-		return
-	}
-	for {
-		t.back.Arm()
-		if !t.away.Load() {
-			t.back.Disarm()
-			return
-		}
-		if t.back.Sleep(visitLook); t.away.Load() {
-			l.threadTurn(s, 0)
+	for turns := l.thread.turns.Load(); s.guest.Wait(visitLook); turns = l.thread.turns.Load() {
+		if turns == l.thread.turns.Load() && !l.threadTurn(s, 0) {
+			s.guest.Leave() // s has been retired
 		}
 	}
 }
@@ -208,6 +193,7 @@ func (l *Loop) retireThread() {
 	l.gate.enter()
 	l.thread.stepper.retired = true
 	l.gate.leave()
+	l.thread.stepper.guest.Wake()
 	l.thread.stepper = nil
 	l.thread.switches++
 	l.knock()

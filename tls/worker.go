@@ -19,21 +19,12 @@ type worker struct {
 
 	mu    sync.Mutex
 	steps []*handshake
-	guest *guest
+	guest *Guest
 
-	told  []func()  // whom to tell of the latest steps
-	since int       // steps since the first of them
-	turn  time.Time // the guest's latest
+	told    []func()  // whom to tell of the latest steps
+	since   int       // steps since the first of them
+	visited time.Time // the end of the guest's latest turn
 }
-
-// A guest is what a worker does besides, between its steps.
-type guest struct {
-	turn func() bool
-	left func()
-}
-
-// guestPause is for how long a worker makes steps before its guest has a turn.
-const guestPause = 300 * time.Microsecond
 
 // fullBatch is how many steps a worker makes before it tells of them though
 // there are more to be made: who is told leaves its sleep for it, and takes this
@@ -76,32 +67,6 @@ func LeaveRoom() {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), workerCount+others))
 }
 
-// Visit has a worker that computes call turn between its steps, until turn
-// reports false or no step is left; then it calls left. It reports false, and
-// calls neither, if no worker computes. A step takes a millisecond at most, but
-// the worker may wait for a processor meanwhile.
-func Visit(turn func() bool, left func()) bool {
-	if !started.Load() {
-		return false
-	}
-	for _, w := range workers {
-		if w.welcome(&guest{turn, left}) {
-			return true
-		}
-	}
-	return false
-}
-
-func (w *worker) welcome(g *guest) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.load.Load() == 0 || w.guest != nil {
-		return false
-	}
-	w.guest = g
-	return true
-}
-
 func (w *worker) run() {
 	// Between two steps it never leaves the thread: only the Go scheduler could
 	// hand it to another, at the cost of two wake-ups.
@@ -109,8 +74,8 @@ func (w *worker) run() {
 	for {
 		w.step(w.next())
 		w.load.Add(-1)
-		if w.turnIsDue() {
-			w.giveTurn()
+		if g := w.dueGuest(); g != nil {
+			w.giveTurn(g)
 		}
 	}
 }
@@ -122,12 +87,12 @@ func (w *worker) next() *handshake {
 			return h
 		}
 		w.tell()
-		if w.hasGuest() {
-			w.giveTurn() // which may bring steps
+		if g := w.presentGuest(); g != nil {
+			w.giveTurn(g) // which may bring steps
 			if h := w.take(); h != nil {
 				return h
 			}
-			w.dismiss()
+			w.dismiss(g)
 		}
 		w.bell.Arm()
 		if h := w.take(); h != nil {
@@ -135,37 +100,6 @@ func (w *worker) next() *handshake {
 			return h
 		}
 		w.bell.Sleep(-1)
-	}
-}
-
-func (w *worker) hasGuest() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.guest != nil
-}
-
-// turnIsDue reports whether the guest is to have a turn though steps wait.
-func (w *worker) turnIsDue() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.guest != nil && len(w.steps) > 0 && time.Since(w.turn) >= guestPause
-}
-
-func (w *worker) giveTurn() {
-	w.tell()
-	if !w.guest.turn() {
-		w.dismiss()
-	}
-	w.turn = time.Now()
-}
-
-func (w *worker) dismiss() {
-	w.mu.Lock()
-	g := w.guest
-	w.guest = nil
-	w.mu.Unlock()
-	if g != nil {
-		g.left()
 	}
 }
 

@@ -151,10 +151,11 @@ func TestGuestHasTurnsBetweenSteps(t *testing.T) {
 		}
 		return true
 	}
-	if !w.welcome(&guest{turn, func() { happened <- "left" }}) {
+	g := NewGuest(turn)
+	if !w.welcome(g) {
 		t.Fatal("not welcome to a worker that computes")
 	}
-	if w.welcome(&guest{turn, nil}) {
+	if w.welcome(NewGuest(turn)) {
 		t.Error("welcome to a worker that has a guest")
 	}
 	slow := &handshake{worker: w, tell: func() { happened <- "told" }}
@@ -167,33 +168,80 @@ func TestGuestHasTurnsBetweenSteps(t *testing.T) {
 	(&handshake{worker: w, run: func(func()) { happened <- "next" }}).resume()
 	last.run = func(func()) { happened <- "last" }
 	close(begin)
-	receive(t, happened, "turn", "slow", "told", "turn", "next", "turn", "last", "turn", "left")
-	w.waitIdle(t)
-	if w.welcome(&guest{turn, nil}) {
+	receive(t, happened, "turn", "slow", "told", "turn", "next", "turn", "last", "turn")
+	for g.Wait(int64(time.Second)) {
+	}
+	if w.welcome(g) {
 		t.Error("welcome to a worker that does not compute")
 	}
 }
 
-// TestGuestLeavesWhenItIsDone: there are steps, but it has turns no more.
-func TestGuestLeavesWhenItIsDone(t *testing.T) {
+// TestGuestHasNoTurnsAfterItsLast: there are steps, but it wants no more.
+func TestGuestHasNoTurnsAfterItsLast(t *testing.T) {
 	happened := make(chan string, 10)
 	w := idleWorker()
 	begin, proceed := make(chan struct{}), make(chan struct{})
 	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
 	(&handshake{worker: w, run: func(func()) { <-proceed }}).resume()
-	turn := func() bool {
+	g := NewGuest(func() bool {
 		happened <- "turn"
 		return false
-	}
-	if !w.welcome(&guest{turn, func() { happened <- "left" }}) {
+	})
+	if !w.welcome(g) {
 		t.Fatal("not welcome to a worker that computes")
 	}
 	close(begin)
-	receive(t, happened, "turn", "left")
+	receive(t, happened, "turn")
+	for g.Wait(int64(time.Second)) {
+	}
 	close(proceed)
 	w.waitIdle(t)
 	if len(happened) > 0 {
 		t.Errorf("%q happened to who has left", <-happened)
+	}
+}
+
+// TestGuestLeavesDuringAStep: it need not wait for the step's end.
+func TestGuestLeavesDuringAStep(t *testing.T) {
+	w := idleWorker()
+	proceed := make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-proceed }}).resume()
+	g := NewGuest(func() bool {
+		t.Error("a turn of who has left")
+		return true
+	})
+	if !w.welcome(g) {
+		t.Fatal("not welcome to a worker that computes")
+	}
+	go g.Wake()
+	if !g.Wait(-1) {
+		t.Error("woken, the guest has left")
+	}
+	g.Leave()
+	if g.Wait(-1) {
+		t.Error("it stays")
+	}
+	close(proceed)
+	w.waitIdle(t)
+}
+
+// TestGuestVisitsBusyWorkers: not if one is idle.
+func TestGuestVisitsBusyWorkers(t *testing.T) {
+	startWorkers()
+	workersBefore := workers
+	defer func() { workers = workersBefore }()
+	workers = []*worker{{}, {}}
+	g := NewGuest(nil)
+	if workers[0].load.Store(1); g.Visit() {
+		t.Error("visits though a worker is idle")
+	}
+	workers[1].load.Store(1)
+	workers[0].guest = NewGuest(nil)
+	if !g.Visit() || workers[1].guest != g {
+		t.Error("does not visit the worker without a guest")
+	}
+	if NewGuest(nil).Visit() {
+		t.Error("visits workers that have guests")
 	}
 }
 

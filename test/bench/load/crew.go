@@ -22,11 +22,12 @@ type crew struct {
 // A client does the same again and again, as a coroutine: where it would wait for the server it lets others go on.
 // A goroutine, which Go's scheduler parks and wakes, takes more of the processors.
 type client struct {
-	crew   *crew
-	number int
-	next   func() (struct{}, bool)
-	yield  func(struct{}) bool
-	err    error
+	crew    *crew
+	number  int
+	watched uint32 // epoll events of its descriptor
+	next    func() (struct{}, bool)
+	yield   func(struct{}) bool
+	err     error
 }
 
 // repeat has each client do the same again and again, and says how often it was done in the time that counts, which
@@ -131,26 +132,38 @@ func (c *crew) resume(client *client) error {
 		client.next = nil
 		c.working--
 	}
-	return client.err
+	if client.err != nil {
+		return fmt.Errorf("client %d: %w", client.number, client.err)
+	}
+	return nil
 }
 
-// dial connects. Who waits on the transport lets the other clients go on.
+// dial begins a connection. Who waits on the transport lets the other clients go on.
 func (c *client) dial(o options) (*transport, error) {
-	t, err := dialRaw(o)
+	t, err := beginDial(o)
 	if err != nil {
 		return nil, err
 	}
 	t.waiting, t.wait = true, c.wait
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLET, Fd: int32(c.number)}
-	if err := unix.EpollCtl(c.crew.poll, unix.EPOLL_CTL_ADD, t.fd, &event); err != nil {
+	if err := c.watch(unix.EPOLL_CTL_ADD, t.fd, unix.EPOLLIN); err != nil {
 		t.Close()
-		return nil, os.NewSyscallError("epoll_ctl", err)
+		return nil, err
 	}
 	return t, nil
 }
 
-// wait may end early: any event of the descriptor ends it.
-func (c *client) wait(int, int16) error {
+func (c *client) wait(fd int, events int16) error {
+	if uint32(events) != c.watched {
+		if err := c.watch(unix.EPOLL_CTL_MOD, fd, uint32(events)); err != nil {
+			return err
+		}
+	}
 	c.yield(struct{}{})
 	return nil
+}
+
+func (c *client) watch(operation, fd int, events uint32) error {
+	c.watched = events
+	event := unix.EpollEvent{Events: events, Fd: int32(c.number)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(c.crew.poll, operation, fd, &event))
 }

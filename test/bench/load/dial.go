@@ -40,10 +40,25 @@ func dialTLS(o options, config *tls.Config) (net.Conn, error) {
 	return secured, conn.SetDeadline(time.Time{})
 }
 
-// dialRaw gives a descriptor that Go's runtime does not know, so that it has no work with it. It does not wait: the
-// first write does, and says if it fails.
+// dialRaw gives a descriptor that Go's runtime does not know, so that it has no work with it.
 func dialRaw(o options) (*transport, error) {
+	t, err := beginDial(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.connected(); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("connect to %s: %w", o.addr, err)
+	}
+	return t, nil
+}
+
+// beginDial does not wait: the first write does, and says if the connection failed.
+func beginDial(o options) (*transport, error) {
 	server, err := netip.ParseAddrPort(o.addr)
+	if err == nil && !server.Addr().Is4() {
+		err = fmt.Errorf("%s is not an IPv4 address", server.Addr())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +86,17 @@ func (t *transport) connect(server netip.AddrPort) error {
 		return nil
 	}
 	return os.NewSyscallError("connect", err)
+}
+
+func (t *transport) connected() error {
+	if err := t.wait(t.fd, unix.POLLOUT); err != nil {
+		return err
+	}
+	failed, err := unix.GetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && failed != 0 {
+		err = unix.Errno(failed)
+	}
+	return err
 }
 
 func tlsConfig(o options) (*tls.Config, error) {

@@ -18,7 +18,7 @@ func login(o options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	times := newLatencies(1)
+	times := &latencies{wanted: true}
 	count, used, err := repeat(o, func(c *client) error { return loginOnce(o, config, c, times) }, times.reset)
 	if err != nil {
 		return nil, err

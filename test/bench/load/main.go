@@ -78,7 +78,7 @@ func main() {
 func parse(args []string) options {
 	var o options
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
-	flags.StringVar(&o.addr, "addr", "", "the `address` of the server")
+	flags.StringVar(&o.addr, "addr", "", "the `address` of the server, an IPv4 address and a port")
 	flags.StringVar(&o.name, "name", "bench.example.net", "the `host` to ask for")
 	flags.IntVar(&o.conns, "conns", 64, "how many connections or clients")
 	flags.IntVar(&o.size, "size", 128, "bytes of a message")
