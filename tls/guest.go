@@ -94,11 +94,13 @@ func (w *worker) dueGuest() *Guest {
 	return w.guest
 }
 
-// giveTurn tells of steps first: it is the guest who is to know.
+// giveTurn tells of steps first: it is the guest who is to know. Whom the turn
+// woke may wait for the very processor that the worker has.
 func (w *worker) giveTurn(g *Guest) {
 	w.tell()
 	if !g.turn() {
 		w.dismiss(g)
 	}
+	bell.GiveWay()
 	w.visited = time.Now()
 }
