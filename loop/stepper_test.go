@@ -1,11 +1,15 @@
 package loop
 
 import (
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
 )
 
 // TestTransfersAreNoticed: handshakes do not slow them down.
@@ -38,15 +42,60 @@ func TestTransfersAreNoticed(t *testing.T) {
 	}
 }
 
-// TestWorkersMakeTurns: while handshakes compute more than one thread steps.
-func TestWorkersMakeTurns(t *testing.T) {
+// withThread has an I/O thread step l, whatever the flag says.
+func (l *testLoop) withThread() {
 	if *ioThreadFlag == "switching" {
-		t.Skip("there, threads come and go: more than one steps anyway")
+		l.t.Skip("there, threads come and go")
 	}
-	l := newTestLoop(t)
 	s := DefaultSettings()
 	s.IOThread = IOThreadAlways
 	l.Loop.Configure(s)
+}
+
+// occupyWorkers has all workers compute until release is called.
+func occupyWorkers(t *testing.T) (release func()) {
+	c, _, err := tls.NewContext(tls.Config{Mode: "server", Protocol: "any"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := make(chan struct{})
+	for range 64 * runtime.NumCPU() { // so many that each worker is to tell of a batch before it has made all
+		s := tls.NewSession(c, tls.Options{})
+		s.FeedEOF()
+		s.Start(func() { <-hold })
+	}
+	return func() { close(hold) }
+}
+
+// TestTurnsAreMadeWhileWorkersAreBusy: the guest of one has them itself if that
+// makes none, and leaves at once when it is retired.
+func TestTurnsAreMadeWhileWorkersAreBusy(t *testing.T) {
+	l := newTestLoop(t)
+	l.withThread()
+	h, _, peer := l.pair(unix.SOCK_STREAM, int(ReadAny))
+	release := occupyWorkers(t)
+	defer release()
+	for i := range 10 {
+		if _, err := unix.Write(peer, []byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		for start := time.Now(); ; {
+			got := l.stepOnce(time.Second) // step waits until the thread rests
+			if slices.ContainsFunc(got, func(ev Event) bool { return ev.Kind == Data && ev.Handle == h }) {
+				break
+			}
+			if time.Since(start) > patience {
+				t.Fatalf("byte %d is not read", i)
+			}
+		}
+	}
+	l.holdThread()
+}
+
+// TestWorkersMakeTurns: while handshakes compute more than one thread steps.
+func TestWorkersMakeTurns(t *testing.T) {
+	l := newTestLoop(t)
+	l.withThread()
 	serverContext, clientContext := l.context("server"), l.context("client")
 	var mu sync.Mutex
 	steppers := map[int]bool{}
