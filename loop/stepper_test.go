@@ -45,7 +45,7 @@ func TestTransfersAreNoticed(t *testing.T) {
 // withThread has an I/O thread step l, whatever the flag says.
 func (l *testLoop) withThread() {
 	if *ioThreadFlag == "switching" {
-		l.t.Skip("there, threads come and go")
+		l.t.Skip("each step would end the thread that is looked at, or begin another")
 	}
 	s := DefaultSettings()
 	s.IOThread = IOThreadAlways
