@@ -82,7 +82,7 @@ func New() (*Loop, error) {
 // returns the logs that Step was given and has not returned.
 func (l *Loop) Close() (logs [][]byte) {
 	l.signals.stop()
-	if l.thread.stepper != nil {
+	if l.HasThread() {
 		l.retireThread()
 	}
 	for i := range l.objects.slots {
@@ -137,7 +137,7 @@ func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err
 	l.switchOver()
 	spent = l.mail.leaveTurn(turn{l.batch, log})
 	l.batch = nil
-	if l.thread.stepper == nil {
+	if !l.HasThread() {
 		if l.mail.hasEvents() {
 			maxWait = 0 // a thread that was retired has left them
 		}

@@ -34,6 +34,10 @@ type load struct {
 // the Lua thread is to do Lua only.
 const manyHandshakes = 4
 
+// busyWindows is for how many windows the load must be high before there is an
+// I/O thread: one may be a cycle of Lua's collector, and what it has kept waiting.
+const busyWindows = 3
+
 // calmWindows is for how many windows the load must be low before the I/O
 // thread is given up.
 const calmWindows = 20

@@ -60,16 +60,21 @@ func (l *testLoop) windowPasses(turns, ready, waited int64) {
 	l.switchOver()
 }
 
-// TestThreadComesAtOnceAndGoesSlowly: one busy window brings it; to go it takes
-// calm ones, one after the other.
-func TestThreadComesAtOnceAndGoesSlowly(t *testing.T) {
+// TestThreadComesAndGoes: a few busy windows, one after the other, bring it; to
+// go it takes more calm ones.
+func TestThreadComesAndGoes(t *testing.T) {
 	l := newTestLoop(t)
 	l.thread.mode = IOThreadAuto
 	const long = 1 << 40 // whatever the machine does meanwhile
 	busy, calm := func() { l.windowPasses(1, 8, 0) }, func() { l.windowPasses(0, 0, long) }
+	times := func(n int, window func()) {
+		for range n {
+			window()
+		}
+	}
 	wantThread := func(want bool, when string) {
 		t.Helper()
-		if got := l.thread.stepper != nil; got != want {
+		if got := l.HasThread(); got != want {
 			t.Fatalf("%s: a thread: %v, want %v", when, got, want)
 		}
 	}
@@ -77,23 +82,22 @@ func TestThreadComesAtOnceAndGoesSlowly(t *testing.T) {
 	calm()
 	wantThread(false, "in the beginning")
 	before := l.thread.switches
+	times(busyWindows-1, busy)
+	calm()
+	times(busyWindows-1, busy)
+	wantThread(false, "after too few busy windows, twice")
 	busy()
-	wantThread(true, "after a busy window")
-	for range calmWindows - 1 {
-		calm()
-	}
+	wantThread(true, "after enough busy windows")
+	times(calmWindows-1, calm)
 	wantThread(true, "after too few calm windows")
 	busy()
-	for range calmWindows - 1 {
-		calm()
-	}
+	times(calmWindows-1, calm)
 	wantThread(true, "after too few calm windows since the busy one")
 	calm()
 	wantThread(false, "after enough calm windows")
-	busy()
-	for range calmWindows - 1 {
-		calm()
-	}
+	times(busyWindows, busy)
+	wantThread(true, "after enough busy windows once more")
+	times(calmWindows-1, calm)
 	wantThread(true, "after too few calm windows since it came back")
 	if n := l.thread.switches - before; n != 3 {
 		t.Errorf("%d switches, want 3", n)
@@ -108,7 +112,7 @@ func TestThreadAsTheSettingSays(t *testing.T) {
 	}{{IOThreadNever, false}, {IOThreadAlways, true}, {IOThreadNever, false}} {
 		l.thread.mode = c.mode
 		for _, ready := range []int64{8, 0} {
-			if l.windowPasses(1, ready, 0); (l.thread.stepper != nil) != c.want {
+			if l.windowPasses(1, ready, 0); (l.HasThread()) != c.want {
 				t.Errorf("mode %d: a thread: %v, want %v", c.mode, !c.want, c.want)
 			}
 		}

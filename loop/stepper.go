@@ -58,7 +58,7 @@ type ioThread struct {
 
 	began     int64 // the window of time that is being measured
 	seen      load  // the counters at its beginning
-	calm      int   // windows with little load, one after the other
+	windows   int   // that ask for a change, one after the other
 	luaWaited int64
 	batches   int64
 	events    int64
@@ -68,19 +68,15 @@ type ioThread struct {
 	transfers              atomic.Bool // the latest turn had a transfer
 }
 
+// HasThread reports whether there is an I/O thread at present.
+func (l *Loop) HasThread() bool { return l.thread.stepper != nil }
+
 // switchOver starts or ends the I/O thread as the load asks for it.
 func (l *Loop) switchOver() {
 	t := &l.thread
-	want := t.stepper != nil
-	if now := l.clock(); now-t.began >= policyWindow {
-		w := t.loadSince(now)
-		if !want {
-			want, t.calm = w.wantsThread(), 0
-		} else if !w.isCalm() {
-			t.calm = 0
-		} else if t.calm++; t.calm >= calmWindows {
-			want = false
-		}
+	want := l.HasThread()
+	if now := l.clock(); now-t.began >= policyWindow && t.asksForChange(t.loadSince(now)) {
+		want = !want
 	}
 	switch t.mode {
 	case IOThreadAlways:
@@ -88,11 +84,28 @@ func (l *Loop) switchOver() {
 	case IOThreadNever:
 		want = false
 	}
-	if want && t.stepper == nil {
+	if want && !l.HasThread() {
 		l.startThread()
-	} else if !want && t.stepper != nil {
+	} else if !want && l.HasThread() {
 		l.retireThread()
 	}
+}
+
+// asksForChange counts the windows, one after the other, that ask for the other
+// stepper.
+func (t *ioThread) asksForChange(w load) bool {
+	change, enough := w.wantsThread(), busyWindows
+	if t.stepper != nil {
+		change, enough = w.isCalm(), calmWindows
+	}
+	if t.windows++; !change {
+		t.windows = 0
+	}
+	if t.windows < enough {
+		return false
+	}
+	t.windows = 0
+	return true
 }
 
 // loadSince ends the window of time that is being measured.
@@ -226,7 +239,7 @@ func (l *Loop) knock() {
 func (l *Loop) enter() { l.gate.enter() }
 
 func (l *Loop) leave() {
-	if l.thread.stepper == nil {
+	if !l.HasThread() {
 		l.gate.leave()
 		return
 	}
