@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import pathlib
+import random
 import signal
 import socket
 
@@ -13,24 +14,37 @@ HERE = pathlib.Path(__file__).resolve().parent
 MODULE_FOLDER = pathlib.Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
+reserved = []  # sockets whose names, while they are open, say that a port is this process's
 
 
 def free_ports(count):
-    """Port numbers free for both TCP and UDP on every address, all different."""
-    held, ports = [], []
-    while len(ports) < count:
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        held += [tcp, udp]
-        tcp.bind(("", 0))
+    """Port numbers free for both TCP and UDP on every address, all different. Whoever gets them binds them later: so they
+    are none that the kernel gives to connections, and until this process ends no other one gets them from here."""
+    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    candidates = [port for port in range(10000, 65536) if not low <= port <= high] or range(10000, 65536)
+    usable = (port for port in random.sample(candidates, len(candidates)) if reserve(port) and is_free(port))
+    return [next(usable) for _ in range(count)]
+
+
+def reserve(port):
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0net.server_go test port {port}")
+    except OSError:
+        name.close()
+        return False
+    reserved.append(name)
+    return True
+
+
+def is_free(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         try:
-            udp.bind(tcp.getsockname())
+            tcp.bind(("", port))
+            udp.bind(("", port))
         except OSError:
-            continue
-        ports.append(tcp.getsockname()[1])
-    for sock in held:
-        sock.close()
-    return ports
+            return False
+    return True
 
 
 def die_with_parent():
