@@ -14,8 +14,14 @@ const (
 	IOThreadNever
 )
 
-// policyWindow is over how long load is measured, in ns.
-const policyWindow = 5_000_000
+// directWindow and threadWindow are over how long load is measured, in ns, while
+// the Lua thread or an I/O thread is the stepper. A pause of Lua's collector, and
+// what it has kept waiting, is to be a small part of one: threads that wake each
+// other for single messages take longer than one thread does.
+const (
+	directWindow = 50_000_000
+	threadWindow = 100_000_000
+)
 
 // load is what happened in a window of time. Times are in ns.
 type load struct {
@@ -26,7 +32,8 @@ type load struct {
 	ready     int64 // descriptors that these turns served
 	batches   int64 // that the Lua thread took
 	events    int64 // in these batches
-	// handshakes compute, or wait for a processor: others are busy.
+	// handshakes is how many at most computed, or waited for a processor, at the
+	// same time: others are busy.
 	handshakes int64
 }
 
@@ -34,24 +41,16 @@ type load struct {
 // the Lua thread is to do Lua only.
 const manyHandshakes = 4
 
-// busyWindows is for how many windows the load must be high before there is an
-// I/O thread: one may be a cycle of Lua's collector, and what it has kept waiting.
-const busyWindows = 3
-
-// calmWindows is for how many windows the load must be low before the I/O
-// thread is given up.
-const calmWindows = 20
-
 // wantsThread decides, from the load while the Lua thread was the stepper,
 // whether another thread should be. The Lua thread must be short of time, and a
 // turn must be worth the waking of a thread.
 func (w load) wantsThread() bool {
 	return w.handshakes >= manyHandshakes ||
-		w.window-w.ioWaited > w.window*7/10 && w.ready > 0 && w.ready >= 8*w.turns
+		w.window-w.ioWaited > w.window*9/10 && w.ready > 0 && w.ready >= 8*w.turns
 }
 
 // isCalm reports, from the load with an I/O thread, whether it is of no use.
 func (w load) isCalm() bool {
 	busy := 2*w.window - w.luaWaited - w.ioWaited
-	return w.handshakes < manyHandshakes && (busy < w.window*35/100 || w.events < 2*w.batches)
+	return w.handshakes < manyHandshakes && (busy < w.window*7/10 || w.events < 2*w.batches)
 }

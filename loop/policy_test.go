@@ -5,7 +5,7 @@ import "testing"
 const ms = 1_000_000
 
 func TestWantsThread(t *testing.T) {
-	busy := load{window: 10 * ms, ioWaited: 2 * ms, turns: 10, ready: 80}
+	busy := load{window: 50 * ms, ioWaited: 4 * ms, turns: 10, ready: 80}
 	for _, c := range []struct {
 		name   string
 		change func(*load)
@@ -13,11 +13,11 @@ func TestWantsThread(t *testing.T) {
 	}{
 		{"busy, with much to do in each turn", func(*load) {}, true},
 		{"all the time", func(w *load) { w.ioWaited = 0 }, true},
-		{"waiting too often", func(w *load) { w.ioWaited = 3 * ms }, false},
+		{"waiting too often", func(w *load) { w.ioWaited = 5 * ms }, false},
 		{"turns with little to do", func(w *load) { w.ready = 79 }, false},
 		{"no turn: the Lua thread computed", func(w *load) { w.turns, w.ready = 0, 0 }, false},
-		{"idle, but for handshakes", func(w *load) { w.ioWaited, w.ready, w.handshakes = 10*ms, 0, 4 }, true},
-		{"idle, with few handshakes", func(w *load) { w.ioWaited, w.ready, w.handshakes = 10*ms, 0, 3 }, false},
+		{"idle, but for handshakes", func(w *load) { w.ioWaited, w.ready, w.handshakes = 50*ms, 0, 4 }, true},
+		{"idle, with few handshakes", func(w *load) { w.ioWaited, w.ready, w.handshakes = 50*ms, 0, 3 }, false},
 	} {
 		w := busy
 		if c.change(&w); w.wantsThread() != c.want {
@@ -27,18 +27,18 @@ func TestWantsThread(t *testing.T) {
 }
 
 func TestIsCalm(t *testing.T) {
-	busy := load{window: 10 * ms, luaWaited: 8 * ms, ioWaited: 8 * ms, batches: 10, events: 20}
+	busy := load{window: 100 * ms, luaWaited: 60 * ms, ioWaited: 70 * ms, batches: 10, events: 20}
 	for _, c := range []struct {
 		name   string
 		change func(*load)
 		want   bool
 	}{
 		{"both work", func(*load) {}, false},
-		{"both work little", func(w *load) { w.ioWaited = 9 * ms }, true},
+		{"both work little", func(w *load) { w.ioWaited = 71 * ms }, true},
 		{"batches of many events", func(w *load) { w.events = 1000 }, false},
 		{"a thread woken for single events", func(w *load) { w.events = 19 }, true},
 		{"single events, but handshakes", func(w *load) { w.events, w.handshakes = 19, 4 }, false},
-		{"nothing at all", func(w *load) { *w = load{window: 10 * ms, luaWaited: 10 * ms, ioWaited: 10 * ms} }, true},
+		{"nothing at all", func(w *load) { *w = load{window: 100 * ms, luaWaited: 100 * ms, ioWaited: 100 * ms} }, true},
 	} {
 		w := busy
 		if c.change(&w); w.isCalm() != c.want {
@@ -51,7 +51,12 @@ func TestIsCalm(t *testing.T) {
 func (l *testLoop) windowPasses(turns, ready, waited int64) {
 	th := &l.thread
 	th.loadSince(l.clock()) // a thread that has just ended counted how long it slept
-	th.began -= policyWindow
+	l.timePasses(max(directWindow, threadWindow), turns, ready, waited)
+}
+
+func (l *testLoop) timePasses(ns, turns, ready, waited int64) {
+	th := &l.thread
+	th.began -= ns
 	th.luaWaited += waited
 	th.turns.Add(turns)
 	th.ready.Add(ready)
@@ -60,47 +65,55 @@ func (l *testLoop) windowPasses(turns, ready, waited int64) {
 	l.switchOver()
 }
 
-// TestThreadComesAndGoes: a few busy windows, one after the other, bring it; to
-// go it takes more calm ones.
+// TestThreadComesAndGoes: it needs load for a whole window, and leaves after a
+// calm one.
 func TestThreadComesAndGoes(t *testing.T) {
 	l := newTestLoop(t)
 	l.thread.mode = IOThreadAuto
 	const long = 1 << 40 // whatever the machine does meanwhile
-	busy, calm := func() { l.windowPasses(1, 8, 0) }, func() { l.windowPasses(0, 0, long) }
-	times := func(n int, window func()) {
-		for range n {
-			window()
-		}
-	}
 	wantThread := func(want bool, when string) {
 		t.Helper()
 		if got := l.HasThread(); got != want {
 			t.Fatalf("%s: a thread: %v, want %v", when, got, want)
 		}
 	}
+	busy, calm := func() { l.windowPasses(1, 8, 0) }, func() { l.windowPasses(0, 0, long) }
 	l.holdThread()
 	calm()
 	wantThread(false, "in the beginning")
 	before := l.thread.switches
-	times(busyWindows-1, busy)
-	calm()
-	times(busyWindows-1, busy)
-	wantThread(false, "after too few busy windows, twice")
+	l.thread.loadSince(l.clock())
+	l.timePasses(directWindow/2, 1, 8, 0)
+	wantThread(false, "after half a busy window")
 	busy()
-	wantThread(true, "after enough busy windows")
-	times(calmWindows-1, calm)
-	wantThread(true, "after too few calm windows")
+	wantThread(true, "after a busy window")
 	busy()
-	times(calmWindows-1, calm)
-	wantThread(true, "after too few calm windows since the busy one")
+	wantThread(true, "after another one")
+	l.thread.loadSince(l.clock())
+	l.timePasses(threadWindow/2, 0, 0, long)
+	wantThread(true, "after half a calm window")
 	calm()
-	wantThread(false, "after enough calm windows")
-	times(busyWindows, busy)
-	wantThread(true, "after enough busy windows once more")
-	times(calmWindows-1, calm)
-	wantThread(true, "after too few calm windows since it came back")
-	if n := l.thread.switches - before; n != 3 {
-		t.Errorf("%d switches, want 3", n)
+	wantThread(false, "after a calm window")
+	if n := l.thread.switches - before; n != 2 {
+		t.Errorf("%d switches, want 2", n)
+	}
+}
+
+// TestThreadComesForHandshakes that were computed at the same time in a window,
+// though they are over at its end.
+func TestThreadComesForHandshakes(t *testing.T) {
+	l := newTestLoop(t)
+	l.thread.mode = IOThreadAuto
+	for _, c := range []struct {
+		handshakes int64
+		want       bool
+	}{{manyHandshakes - 1, false}, {manyHandshakes, true}} {
+		l.thread.loadSince(l.clock())
+		l.thread.handshakes = c.handshakes
+		l.timePasses(directWindow, 0, 0, 0)
+		if l.HasThread() != c.want {
+			t.Errorf("%d handshakes: a thread: %v, want %v", c.handshakes, !c.want, c.want)
+		}
 	}
 }
 

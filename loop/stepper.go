@@ -58,11 +58,12 @@ type ioThread struct {
 
 	began     int64 // the window of time that is being measured
 	seen      load  // the counters at its beginning
-	windows   int   // that ask for a change, one after the other
 	luaWaited int64
 	batches   int64
 	events    int64
-	switches  uint64
+	// handshakes is how many at most computed at the same time.
+	handshakes int64
+	switches   uint64
 	// Written by the stepper.
 	ioWaited, turns, ready atomic.Int64
 	transfers              atomic.Bool // the latest turn had a transfer
@@ -75,8 +76,12 @@ func (l *Loop) HasThread() bool { return l.thread.stepper != nil }
 func (l *Loop) switchOver() {
 	t := &l.thread
 	want := l.HasThread()
-	if now := l.clock(); now-t.began >= policyWindow && t.asksForChange(t.loadSince(now)) {
-		want = !want
+	t.handshakes = max(t.handshakes, tls.Computing())
+	now := l.clock()
+	if !want && now-t.began >= directWindow {
+		want = t.loadSince(now).wantsThread()
+	} else if want && now-t.began >= threadWindow {
+		want = !t.loadSince(now).isCalm()
 	}
 	switch t.mode {
 	case IOThreadAlways:
@@ -89,23 +94,6 @@ func (l *Loop) switchOver() {
 	} else if !want && l.HasThread() {
 		l.retireThread()
 	}
-}
-
-// asksForChange counts the windows, one after the other, that ask for the other
-// stepper.
-func (t *ioThread) asksForChange(w load) bool {
-	change, enough := w.wantsThread(), busyWindows
-	if t.stepper != nil {
-		change, enough = w.isCalm(), calmWindows
-	}
-	if t.windows++; !change {
-		t.windows = 0
-	}
-	if t.windows < enough {
-		return false
-	}
-	t.windows = 0
-	return true
 }
 
 // loadSince ends the window of time that is being measured.
@@ -128,9 +116,9 @@ func (t *ioThread) loadSince(now int64) load {
 		batches:   total.batches - was.batches,
 		events:    total.events - was.events,
 
-		handshakes: tls.Computing(),
+		handshakes: t.handshakes,
 	}
-	t.began, t.seen = now, total
+	t.began, t.seen, t.handshakes = now, total, 0
 	return w
 }
 
