@@ -83,7 +83,7 @@ describe("connection", function ()
 			peer:send("question");
 		end
 		h.run_until(function () return peers[1].bytes + peers[2].bytes + peers[3].bytes == 18; end, "the answers");
-		if os.getenv("IO_THREAD") ~= "true" then -- not woken for each
+		if os.getenv("IO_THREAD") ~= "true" then -- an I/O thread is told at the end of the batch
 			assert.equal(h.deviation("the reference sends when all have returned", { epoll = false, go = true }), sent);
 		end
 		server:close();
