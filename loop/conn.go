@@ -55,9 +55,9 @@ type conn struct {
 	wantWrite bool // connecting: wait to be writable
 	dirty     bool // in loop.dirty
 	drainDue  bool // something was written since the last Drained
-	drained   bool // the Lua side has not come to the last Drained yet: it may go on writing
 	resuming  bool // in loop.resumed
 	mode      readMode
+	drained   int // Drained that the Lua side has not come to yet: it may go on writing
 
 	// pending was received and not yet taken by the Lua side; it includes
 	// what an event in flight shows of it. Nil when all was taken.
@@ -150,7 +150,7 @@ func (c *conn) mayDeliver() bool { return !c.inPause() && !c.inFlight }
 // waits for the Lua side that would come before the end of the stream, and it
 // is not in the midst of an answer, which a half-closed peer is to get.
 func (c *conn) mayReadAhead() bool {
-	return c.inPause() && !c.inFlight && !c.drained && c.pending == nil && c.state == stateOpen && !c.finishing &&
+	return c.inPause() && !c.inFlight && c.drained == 0 && c.pending == nil && c.state == stateOpen && !c.finishing &&
 		(c.security == plain || c.security == secured)
 }
 
@@ -385,7 +385,7 @@ func withoutCR(line []byte) []byte {
 
 // settleDrained learns that the Lua side has come to a Drained.
 func (c *conn) settleDrained() {
-	c.drained = false
+	c.drained--
 	if c.inPause() {
 		c.update()
 	}
@@ -559,7 +559,8 @@ func (c *conn) flushed() {
 		c.end(reasonClosed, true)
 	default:
 		if c.drainDue {
-			c.drainDue, c.drained = false, true
+			c.drainDue = false
+			c.drained++
 			c.loop.emit(Event{Kind: Drained, Handle: c.handle, Sent: c.sent})
 		}
 		c.update()

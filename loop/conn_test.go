@@ -1326,23 +1326,31 @@ func TestPanicOfOneFlush(t *testing.T) {
 }
 
 // TestAnswerGoesOnInAPause: a peer that ends its side after its request gets
-// all of an answer that is written piece by piece, on each Drained.
+// all of an answer that is written piece by piece, on each Drained, also if a
+// piece is flushed before the Drained is settled.
 func TestAnswerGoesOnInAPause(t *testing.T) {
-	l := newTestLoop(t)
-	h, peer := l.accept(0)
-	l.cmd(h, cmdPause)
-	l.put(h, "head")
-	l.await(Drained, h)
-	if err := peer.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(10 * time.Millisecond) // an I/O thread may see it
-	for _, piece := range []string{"one", "two"} {
-		l.put(h, piece)
-		l.await(Drained, h)
-	}
-	l.awaitClosed(h, "closed", true)
-	if got, err := io.ReadAll(peer); string(got) != "headonetwo" || err != nil {
-		t.Errorf("the peer got %q, %v", got, err)
+	for name, write := range map[string]func(*testLoop, Handle, string){
+		"written": (*testLoop).put,
+		"flushed": func(l *testLoop, h Handle, piece string) { l.Flush(record(h, cmdWrite, []byte(piece))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newTestLoop(t)
+			h, peer := l.accept(0)
+			l.cmd(h, cmdPause)
+			l.put(h, "head")
+			l.await(Drained, h)
+			if err := peer.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond) // an I/O thread may see it
+			for _, piece := range []string{"one", "two"} {
+				write(l, h, piece)
+				l.await(Drained, h)
+			}
+			l.awaitClosed(h, "closed", true)
+			if got, err := io.ReadAll(peer); string(got) != "headonetwo" || err != nil {
+				t.Errorf("the peer got %q, %v", got, err)
+			}
+		})
 	}
 }
