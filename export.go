@@ -146,17 +146,6 @@ func sgo_flush(io C.uint32_t, commands *C.char, length C.size_t) {
 	})
 }
 
-//export sgo_has_io_thread
-func sgo_has_io_thread(io C.uint32_t) (has C.int) {
-	with(io, nil, func(s *side) error {
-		if s.loop.HasThread() {
-			has = 1
-		}
-		return nil
-	})
-	return has
-}
-
 // show writes batch where C reads it.
 func (s *side) show(batch []loop.Event) {
 	if len(batch) > s.capacity {

@@ -260,6 +260,19 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 	}
 }
 
+/*
+ * Delivers the rest of the batch. An error may leave in the midst of it; the
+ * next call of loop() goes on behind the event that raised.
+ */
+static void deliver_batch(lua_State *L, struct backend *b)
+{
+	int top = lua_gettop(L);
+	while (b->next_event < b->nevents) {
+		deliver(L, b, &b->events[b->next_event++]);
+		lua_settop(L, top);
+	}
+}
+
 /* Takes the handle at offset `at` out of the list of written connections. */
 static struct object *take_dirty(struct backend *b, size_t at)
 {
@@ -291,31 +304,6 @@ static void call_predrain(lua_State *L, struct backend *b)
 	for (; at < b->dirty.used; at += sizeof(uint64_t))
 		take_dirty(b, at);
 	b->dirty.used = 0;
-}
-
-/*
- * Delivers the rest of the batch. An error may leave in the midst of it; the
- * next call of loop() goes on behind the event that raised. Unless an I/O thread
- * sends, which had to be woken, output does not wait for many slow callbacks.
- */
-static void deliver_batch(lua_State *L, struct backend *b)
-{
-	const double longest = 0.25e-3; /* seconds */
-	int top = lua_gettop(L);
-	bool early = b->next_event + 1 < b->nevents && !sgo_has_io_thread(b->io);
-	double since = early ? monotonic_clock() : 0;
-	while (b->next_event < b->nevents) {
-		deliver(L, b, &b->events[b->next_event++]);
-		lua_settop(L, top);
-		if (!early || b->commands.used == 0 || b->next_event == b->nevents)
-			continue;
-		double now = monotonic_clock();
-		if (now - since >= longest) {
-			call_predrain(L, b);
-			flush_commands(b);
-			since = now;
-		}
-	}
 }
 
 /* How long it is until then, in ns for sgo_step. */

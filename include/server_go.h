@@ -38,8 +38,6 @@
  *   void sgo_flush(uint32_t io, const char *commands, size_t length)
  *       Applies the commands and sends what they wrote, before it returns,
  *       without waiting and without an end to the present batch.
- *   int sgo_has_io_thread(uint32_t io)
- *       Whether a thread of its own does the I/O at present, not sgo_step.
  *
  *   int sgo_listen(io, host, length, port, read_mode, struct sgo_object *, error)
  *   int sgo_serve(io, fd, read_mode, object, error)     accept on fd

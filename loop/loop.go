@@ -82,7 +82,7 @@ func New() (*Loop, error) {
 // returns the logs that Step was given and has not returned.
 func (l *Loop) Close() (logs [][]byte) {
 	l.signals.stop()
-	if l.HasThread() {
+	if l.hasThread() {
 		l.retireThread()
 	}
 	for i := range l.objects.slots {
@@ -134,10 +134,10 @@ func (l *Loop) Refuse(i int) { l.batch[i].refused = true }
 // before it is not needed afterwards. The log is the loop's from now on; it
 // returns one that is spent, with length 0, or nil.
 func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err error) {
-	l.switchOver()
+	l.switchOver(l.clock())
 	spent = l.mail.leaveTurn(turn{l.batch, log})
 	l.batch = nil
-	if !l.HasThread() {
+	if !l.hasThread() {
 		if l.mail.hasEvents() {
 			maxWait = 0 // a thread that was retired has left them
 		}

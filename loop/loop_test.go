@@ -145,7 +145,7 @@ func (l *testLoop) put(h Handle, data string) {
 // holdThread ends the I/O thread until the next step, so that a test may
 // look at what is the stepper's.
 func (l *testLoop) holdThread() {
-	if l.HasThread() {
+	if l.hasThread() {
 		l.retireThread()
 	}
 }
@@ -162,7 +162,7 @@ func (l *testLoop) idle() {
 	rests := func() bool {
 		return l.mail.isEmpty() && (l.mail.stepper.Asleep() || l.asleep.Load() && !l.poller.hasReady())
 	}
-	for start := time.Now(); l.HasThread() && !rests(); time.Sleep(20 * time.Microsecond) {
+	for start := time.Now(); l.hasThread() && !rests(); time.Sleep(20 * time.Microsecond) {
 		if time.Since(start) > patience {
 			l.t.Fatal("the I/O thread does not come to rest")
 		}

@@ -47,23 +47,26 @@ func TestIsCalm(t *testing.T) {
 	}
 }
 
-// windowPasses lets the loop decide on a window in which the counters grow so.
-func (l *testLoop) windowPasses(turns, ready, waited int64) {
-	th := &l.thread
-	th.loadSince(l.clock()) // a thread that has just ended counted how long it slept
-	l.timePasses(max(directWindow, threadWindow), turns, ready, waited)
-}
-
+// timePasses lets the loop decide after ns, in which the counters grew so.
 func (l *testLoop) timePasses(ns, turns, ready, waited int64) {
 	th := &l.thread
-	th.began -= ns
 	th.luaWaited += waited
 	th.turns.Add(turns)
 	th.ready.Add(ready)
 	th.batches++
 	th.events += 2
-	l.switchOver()
+	l.switchOver(th.began + ns)
 }
+
+// windowPasses is the same for a whole window, whoever is the stepper.
+func (l *testLoop) windowPasses(turns, ready, waited int64) {
+	l.newWindow()
+	l.timePasses(max(directWindow, threadWindow), turns, ready, waited)
+}
+
+// newWindow forgets what was counted: a thread that has just ended counted how
+// long it slept.
+func (l *testLoop) newWindow() { l.thread.loadSince(l.thread.began) }
 
 // TestThreadComesAndGoes: it needs load for a whole window, and leaves after a
 // calm one.
@@ -73,7 +76,7 @@ func TestThreadComesAndGoes(t *testing.T) {
 	const long = 1 << 40 // whatever the machine does meanwhile
 	wantThread := func(want bool, when string) {
 		t.Helper()
-		if got := l.HasThread(); got != want {
+		if got := l.hasThread(); got != want {
 			t.Fatalf("%s: a thread: %v, want %v", when, got, want)
 		}
 	}
@@ -82,16 +85,16 @@ func TestThreadComesAndGoes(t *testing.T) {
 	calm()
 	wantThread(false, "in the beginning")
 	before := l.thread.switches
-	l.thread.loadSince(l.clock())
-	l.timePasses(directWindow/2, 1, 8, 0)
-	wantThread(false, "after half a busy window")
+	l.newWindow()
+	l.timePasses(directWindow-1, 1, 8, 0)
+	wantThread(false, "before the end of a busy window")
 	busy()
 	wantThread(true, "after a busy window")
 	busy()
 	wantThread(true, "after another one")
-	l.thread.loadSince(l.clock())
-	l.timePasses(threadWindow/2, 0, 0, long)
-	wantThread(true, "after half a calm window")
+	l.newWindow()
+	l.timePasses(threadWindow-1, 0, 0, long)
+	wantThread(true, "before the end of a calm window")
 	calm()
 	wantThread(false, "after a calm window")
 	if n := l.thread.switches - before; n != 2 {
@@ -100,18 +103,18 @@ func TestThreadComesAndGoes(t *testing.T) {
 }
 
 // TestThreadComesForHandshakes that were computed at the same time in a window,
-// though they are over at its end.
+// though they are over at its end, and goes after a window without.
 func TestThreadComesForHandshakes(t *testing.T) {
 	l := newTestLoop(t)
 	l.thread.mode = IOThreadAuto
+	l.holdThread()
+	l.newWindow()
 	for _, c := range []struct {
 		handshakes int64
 		want       bool
-	}{{manyHandshakes - 1, false}, {manyHandshakes, true}} {
-		l.thread.loadSince(l.clock())
-		l.thread.handshakes = c.handshakes
-		l.timePasses(directWindow, 0, 0, 0)
-		if l.HasThread() != c.want {
+	}{{manyHandshakes - 1, false}, {manyHandshakes, true}, {0, false}} {
+		l.thread.handshakes = max(l.thread.handshakes, c.handshakes)
+		if l.timePasses(threadWindow, 0, 0, 1<<40); l.hasThread() != c.want {
 			t.Errorf("%d handshakes: a thread: %v, want %v", c.handshakes, !c.want, c.want)
 		}
 	}
@@ -125,7 +128,7 @@ func TestThreadAsTheSettingSays(t *testing.T) {
 	}{{IOThreadNever, false}, {IOThreadAlways, true}, {IOThreadNever, false}} {
 		l.thread.mode = c.mode
 		for _, ready := range []int64{8, 0} {
-			if l.windowPasses(1, ready, 0); (l.HasThread()) != c.want {
+			if l.windowPasses(1, ready, 0); (l.hasThread()) != c.want {
 				t.Errorf("mode %d: a thread: %v, want %v", c.mode, !c.want, c.want)
 			}
 		}

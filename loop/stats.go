@@ -50,7 +50,7 @@ func (l *Loop) Stats() Stats {
 	l.enter()
 	defer l.leave()
 	s := l.stats
-	s.Threaded, s.Switches = l.HasThread(), l.thread.switches
+	s.Threaded, s.Switches = l.hasThread(), l.thread.switches
 	s.Failures = make(map[string]uint64, len(l.stats.Failures))
 	for reason, n := range l.stats.Failures {
 		s.Failures[reason] = n

@@ -69,15 +69,13 @@ type ioThread struct {
 	transfers              atomic.Bool // the latest turn had a transfer
 }
 
-// HasThread reports whether there is an I/O thread at present.
-func (l *Loop) HasThread() bool { return l.thread.stepper != nil }
+func (l *Loop) hasThread() bool { return l.thread.stepper != nil }
 
 // switchOver starts or ends the I/O thread as the load asks for it.
-func (l *Loop) switchOver() {
+func (l *Loop) switchOver(now int64) {
 	t := &l.thread
-	want := l.HasThread()
+	want := l.hasThread()
 	t.handshakes = max(t.handshakes, tls.Computing())
-	now := l.clock()
 	if !want && now-t.began >= directWindow {
 		want = t.loadSince(now).wantsThread()
 	} else if want && now-t.began >= threadWindow {
@@ -89,9 +87,9 @@ func (l *Loop) switchOver() {
 	case IOThreadNever:
 		want = false
 	}
-	if want && !l.HasThread() {
+	if want && !l.hasThread() {
 		l.startThread()
-	} else if !want && l.HasThread() {
+	} else if !want && l.hasThread() {
 		l.retireThread()
 	}
 }
@@ -227,7 +225,7 @@ func (l *Loop) knock() {
 func (l *Loop) enter() { l.gate.enter() }
 
 func (l *Loop) leave() {
-	if !l.HasThread() {
+	if !l.hasThread() {
 		l.gate.leave()
 		return
 	}

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import itertools
 import os
 import pathlib
 import random
@@ -13,17 +14,19 @@ import release
 HERE = pathlib.Path(__file__).resolve().parent
 MODULE_FOLDER = pathlib.Path(os.environ.get("BUILD") or HERE.parent.parent / "build").resolve()
 PR_SET_PDEATHSIG = 1
+PORTS = range(10000, 20000)
 libc = ctypes.CDLL(None)
 reserved = []  # sockets whose names, while they are open, say that a port is this process's
 
 
 def free_ports(count):
-    """Port numbers free for both TCP and UDP on every address, all different. Whoever gets them binds them later: so they
-    are none that the kernel gives to connections, and until this process ends no other one gets them from here."""
-    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    candidates = [port for port in range(10000, 65536) if not low <= port <= high] or range(10000, 65536)
-    usable = (port for port in random.sample(candidates, len(candidates)) if reserve(port) and is_free(port))
-    return [next(usable) for _ in range(count)]
+    """Port numbers free for both TCP and UDP on every IPv4 address, all different. Whoever gets them binds them later: so they
+    are none that Linux gives to connections, or test/lua to servers, and until this process ends no other one gets them here."""
+    usable = (port for port in random.sample(PORTS, len(PORTS)) if reserve(port) and is_free(port))
+    ports = list(itertools.islice(usable, count))
+    if len(ports) < count:
+        raise RuntimeError(f"fewer than {count} free ports from {PORTS[0]} to {PORTS[-1]}")
+    return ports
 
 
 def reserve(port):

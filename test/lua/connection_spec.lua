@@ -63,32 +63,6 @@ describe("connection", function ()
 		assert.equal("hello", peer:data());
 	end);
 
-	it("is sent what it was told to while callbacks of others take their time", function ()
-		local peers, sent = {}, false;
-		local server, port = h.listen({
-			onincoming = function (conn)
-				for _, peer in ipairs(peers) do
-					peer:pump();
-					sent = sent or peer.bytes > 0;
-				end
-				conn:write("answer");
-				h.busy(0.002);
-			end;
-		});
-		for i = 1, 3 do
-			peers[i] = h.connect_peer(port);
-		end
-		h.run_for(0.05); -- until they are accepted
-		for _, peer in ipairs(peers) do
-			peer:send("question");
-		end
-		h.run_until(function () return peers[1].bytes + peers[2].bytes + peers[3].bytes == 18; end, "the answers");
-		if os.getenv("IO_THREAD") ~= "true" then -- an I/O thread is told at the end of the batch
-			assert.equal(h.deviation("the reference sends when all have returned", { epoll = false, go = true }), sent);
-		end
-		server:close();
-	end);
-
 	it("carries bytes of every value in both directions", function ()
 		local bytes = {};
 		for byte = 0, 255 do

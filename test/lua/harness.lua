@@ -291,12 +291,6 @@ function harness.run_for(seconds)
 	end, "time to pass", seconds + 30);
 end
 
--- Keep the Lua thread busy.
-function harness.busy(seconds)
-	local ending = socket.gettime() + seconds;
-	while socket.gettime() < ending do end -- luacheck: ignore 542
-end
-
 -- Recorders of callbacks --
 
 local recorded_by_default = {
