@@ -128,7 +128,7 @@ func TestThreadAsTheSettingSays(t *testing.T) {
 	}{{IOThreadNever, false}, {IOThreadAlways, true}, {IOThreadNever, false}} {
 		l.thread.mode = c.mode
 		for _, ready := range []int64{8, 0} {
-			if l.windowPasses(1, ready, 0); (l.hasThread()) != c.want {
+			if l.windowPasses(1, ready, 0); l.hasThread() != c.want {
 				t.Errorf("mode %d: a thread: %v, want %v", c.mode, !c.want, c.want)
 			}
 		}

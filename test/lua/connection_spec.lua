@@ -315,6 +315,7 @@ describe("connection", function ()
 		local rec = h.recorder();
 		local conn, peer = h.accepted(rec);
 		conn.mark = "mine";
+		-- Not read again: it is the reference that is to go.
 		conn, rec.conn = nil, nil; -- luacheck: ignore 311
 		for i in pairs(rec.calls) do rec.calls[i] = nil; end
 		collectgarbage();

@@ -269,6 +269,7 @@ function harness.run_until(condition, what, timeout)
 	if watch then
 		watch:close();
 	end
+	-- An empty body: reading is all that there is to do.
 	while waker:receive() do end -- luacheck: ignore 542
 	collectgarbage();
 	if ok then

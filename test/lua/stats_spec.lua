@@ -5,6 +5,7 @@ local backend = h.backend;
 -- A turn of at least that many seconds
 local function be_busy(seconds)
 	local ending = h.now() + seconds;
+	-- An empty body: time is to pass, and the thread not to sleep.
 	while h.now() < ending do end -- luacheck: ignore 542
 end
 
