@@ -84,8 +84,8 @@ type Name struct {
 // Names returns both ends of the connection h, or the one of a listener. The
 // peer of a unix socket is not known, as in LuaSocket.
 func (l *Loop) Names(h Handle) (peer, local Name) {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	if fd := l.fd(h); fd >= 0 {
 		return namesOf(fd)
 	}

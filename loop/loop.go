@@ -102,16 +102,16 @@ func (l *Loop) Close() (logs [][]byte) {
 
 // Configure replaces the settings. What is already scheduled stays.
 func (l *Loop) Configure(s Settings) {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	l.settings = s
 	l.thread.mode = s.IOThread
 }
 
 // Len is the number of handles in use.
 func (l *Loop) Len() int {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	return l.objects.len()
 }
 
@@ -436,8 +436,8 @@ func (l *Loop) release(h Handle) {
 // Sent is how many of the bytes written to the connection h the kernel has
 // taken.
 func (l *Loop) Sent(h Handle) uint64 {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	if c := l.conn(h); c != nil {
 		return c.sent
 	}

@@ -63,8 +63,8 @@ var options = map[string]struct{ level, option int }{
 // SetOption sets a socket option of h by LuaSocket's name for it. A boolean
 // is 0 or 1; "linger" takes seconds, negative for off.
 func (l *Loop) SetOption(h Handle, name string, value int) error {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	fd := l.fd(h)
 	if fd < 0 {
 		return errNotAlive
@@ -89,8 +89,8 @@ func (l *Loop) SetOption(h Handle, name string, value int) error {
 
 // FD is the descriptor of the connection or listener h, or -1.
 func (l *Loop) FD(h Handle) int {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	return l.fd(h)
 }
 

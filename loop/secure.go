@@ -68,23 +68,23 @@ func readSecureCommand(payload []byte) (cmd secureCommand) {
 // AddContext makes a TLS context known to commands, until RemoveContext.
 // Connections that use it keep it.
 func (l *Loop) AddContext(c *tls.Context) Handle {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	return l.contexts.insert(c)
 }
 
 // RemoveContext forgets a context.
 func (l *Loop) RemoveContext(h Handle) {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	l.contexts.remove(h)
 }
 
 // AddTLSA gives the connection h, before its TLS starts, a TLSA record for
 // the base domain name.
 func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	if c := l.conn(h); c != nil {
 		if c.dane == nil {
 			c.dane = &tls.DANE{Name: name}
@@ -96,8 +96,8 @@ func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
 // Session is the TLS session of the connection h: nil before the handshake
 // is complete. It stays after the connection has ended, until its release.
 func (l *Loop) Session(h Handle) *tls.Session {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	if c := l.conn(h); c != nil && c.security == secured {
 		return c.session
 	}

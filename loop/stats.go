@@ -47,8 +47,8 @@ const maxReasons = 32
 
 // Stats returns what there is to know now.
 func (l *Loop) Stats() Stats {
-	l.enter()
-	defer l.leave()
+	l.gate.enter()
+	defer l.gate.leave()
 	s := l.stats
 	s.Threaded, s.Switches = l.hasThread(), l.thread.switches
 	s.Failures = make(map[string]uint64, len(l.stats.Failures))

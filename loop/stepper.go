@@ -220,8 +220,9 @@ func (l *Loop) knock() {
 	}
 }
 
-// enter is called by the Lua thread before it touches the state of the I/O
-// side, and leave afterwards.
+// enter is called by the Lua thread before it does something on the I/O side, and
+// leave afterwards. To look at it, or to change what the stepper does not wait
+// for, it enters and leaves the gate alone: that wakes nobody.
 func (l *Loop) enter() { l.gate.enter() }
 
 func (l *Loop) leave() {

@@ -123,3 +123,31 @@ func TestWorkersMakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksWakeNobody: to wake the I/O thread costs more than what Prosody asks
+// for at a login.
+func TestLooksWakeNobody(t *testing.T) {
+	l := newTestLoop(t)
+	l.withThread()
+	h, _, _ := l.pair(unix.SOCK_STREAM, int(ReadAny))
+	l.stepOnce(0)
+	for name, look := range map[string]func(){
+		"AddContext": func() { l.RemoveContext(l.context("server")) },
+		"AddTLSA":    func() { l.AddTLSA(h, "example.net", tls.TLSA{}) },
+		"FD":         func() { l.FD(h) },
+		"Len":        func() { l.Len() },
+		"Names":      func() { l.Names(h) },
+		"Sent":       func() { l.Sent(h) },
+		"Session":    func() { l.Session(h) },
+		"SetOption":  func() { _ = l.SetOption(h, "keepalive", 1) }, // a unix socket has it too
+		"Stats":      func() { l.Stats() },
+	} {
+		l.idle()
+		turns := l.thread.turns.Load()
+		look()
+		l.idle()
+		if made := l.thread.turns.Load() - turns; made != 0 {
+			t.Errorf("%s: %d turns", name, made)
+		}
+	}
+}
