@@ -1,16 +1,12 @@
 package loop
 
-import (
-	"sync"
-
-	"net.server_go/bell"
-)
+import "net.server_go/bell"
 
 // mailbox is where the two sides meet. The Lua thread leaves turns and takes
 // events; whoever steps the sockets takes turns and leaves events; any
 // goroutine may post a function.
 type mailbox struct {
-	mu     sync.Mutex
+	mu     bell.Lock
 	turns  []turn
 	posted []func()
 	events []Event

@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"net.server_go/bell"
 	"net.server_go/tls"
 )
 
 // gate guards the state of the I/O side. Its stepper holds it except while
 // it waits in epoll; the Lua thread enters for what it asks at once.
 type gate struct {
-	mu      sync.Mutex
+	mu      bell.Lock
 	waiting atomic.Int32
 }
 
@@ -35,7 +36,7 @@ func (g *gate) yield() {
 	}
 	g.mu.Unlock()
 	for g.waiting.Load() != 0 {
-		runtime.Gosched()
+		bell.GiveWay()
 	}
 	g.mu.Lock()
 }

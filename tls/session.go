@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
+
+	"net.server_go/bell"
 )
 
 // A Session is TLS on one connection, over memory: ciphertext goes in by
@@ -22,7 +23,7 @@ type Session struct {
 	result    Result
 	refused   bool // by the answer to the hello
 
-	mu     sync.Mutex // guards what follows, shared with the handshake
+	mu     bell.Lock // guards what follows, shared with the handshake
 	state  State
 	hello  Hello
 	err    error // why the handshake failed
@@ -314,7 +315,7 @@ func (s *Session) ExportKeyingMaterial(label string, context []byte, length int)
 // transport is the memory below crypto/tls. While the handshake runs its
 // Read yields until there is something; afterwards it says errAgain.
 type transport struct {
-	mu        sync.Mutex
+	mu        bell.Lock
 	in, out   []byte
 	lent      bool // in is somebody else's
 	full      bool // there will be news when there is room

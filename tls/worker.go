@@ -17,7 +17,7 @@ type worker struct {
 	load atomic.Int64 // steps that wait, and the one under way
 	bell bell.Bell
 
-	mu    sync.Mutex
+	mu    bell.Lock
 	steps []*handshake
 	guest *Guest
 
