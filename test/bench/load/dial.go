@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -20,25 +19,6 @@ const sourceAddresses = 100
 var dialled atomic.Uint32
 
 func nextSource() [4]byte { return [4]byte{127, 0, 0, byte(2 + dialled.Add(1)%sourceAddresses)} }
-
-// dialTLS gives a net.Conn that is served by Go's runtime.
-func dialTLS(o options, config *tls.Config) (net.Conn, error) {
-	source := nextSource()
-	dialer := net.Dialer{Timeout: dialTimeout, LocalAddr: &net.TCPAddr{IP: source[:]}, KeepAlive: -1}
-	conn, err := dialer.Dial("tcp4", o.addr)
-	if err != nil || config == nil {
-		return conn, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
-		return nil, err
-	}
-	secured := tls.Client(conn, config)
-	if err := secured.Handshake(); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return secured, conn.SetDeadline(time.Time{})
-}
 
 // dialRaw gives a descriptor that Go's runtime does not know, so that it has no work with it.
 func dialRaw(o options) (*transport, error) {
