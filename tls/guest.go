@@ -21,9 +21,16 @@ func NewGuest(turn func() bool) *Guest { return &Guest{turn: turn} }
 // guestPause is for how long a worker makes steps before its guest has a turn.
 const guestPause = 300 * time.Microsecond
 
+// longStep is what a step takes, in ns, with which a worker is no host: to wait
+// for it takes longer than to wake a thread. With an RSA key it is twice as much,
+// with ECDSA P-256 half.
+const longStep = 150_000
+
+func (w *worker) isSlow() bool { return w.pace.Load() > longStep }
+
 // Visit begins a visit to a worker, which ends when that has no more steps to
-// make. It reports false if there is none, or a worker is idle: then there is a
-// processor for the guest's own thread.
+// make, or slow ones. It reports false if there is none, or a worker is idle:
+// then there is a processor for the guest's own thread.
 func (g *Guest) Visit() bool {
 	if !started.Load() || Computing() < int64(len(workers)) {
 		return false
@@ -60,7 +67,7 @@ func (g *Guest) Leave() {
 func (w *worker) welcome(g *Guest) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.load.Load() == 0 || w.guest != nil {
+	if w.load.Load() == 0 || w.guest != nil || w.isSlow() {
 		return false
 	}
 	w.guest = g
@@ -94,13 +101,11 @@ func (w *worker) dueGuest() *Guest {
 	return w.guest
 }
 
-// giveTurn tells of steps first: it is the guest who is to know. Whom the turn
-// woke may wait for the very processor that the worker has.
+// giveTurn tells of steps first: it is the guest who is to know.
 func (w *worker) giveTurn(g *Guest) {
 	w.tell()
-	if !g.turn() {
+	if !g.turn() || w.isSlow() {
 		w.dismiss(g)
 	}
-	bell.GiveWay()
 	w.visited = time.Now()
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"net.server_go/bell"
 )
 
@@ -24,6 +26,10 @@ type worker struct {
 	told    []func()  // whom to tell of the latest steps
 	since   int       // steps since the first of them
 	visited time.Time // the end of the guest's latest turn
+
+	pace  atomic.Int64 // CPU time of a step, lately, in ns
+	paced int64        // the thread's CPU time when pace was set
+	made  int          // steps since then
 }
 
 // fullBatch is how many steps a worker makes before it tells of them though
@@ -71,12 +77,15 @@ func (w *worker) run() {
 	// Between two steps it never leaves the thread: only the Go scheduler could
 	// hand it to another, at the cost of two wake-ups.
 	runtime.LockOSThread()
+	w.paced = threadTime()
 	for {
 		w.step(w.next())
 		w.load.Add(-1)
+		w.keepPace()
 		if g := w.dueGuest(); g != nil {
 			w.giveTurn(g)
 		}
+		bell.GiveWay() // whom that woke may wait for this very processor
 	}
 }
 
@@ -128,6 +137,25 @@ func (w *worker) step(h *handshake) {
 	if w.since >= fullBatch {
 		w.tell()
 	}
+}
+
+// paceSteps is how many steps the pace is the mean of.
+const paceSteps = 32
+
+func (w *worker) keepPace() {
+	if w.made++; w.made < paceSteps {
+		return
+	}
+	now := threadTime()
+	w.pace.Store((now - w.paced) / paceSteps)
+	w.paced, w.made = now, 0
+}
+
+// threadTime is the CPU time of the calling thread, in ns.
+func threadTime() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) // it cannot fail
+	return t.Nano()
 }
 
 func (w *worker) tell() {

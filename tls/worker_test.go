@@ -245,6 +245,64 @@ func TestGuestVisitsBusyWorkers(t *testing.T) {
 	}
 }
 
+// compute takes so much CPU time of the thread that calls it.
+func compute(ns int64) {
+	for until := threadTime() + ns; threadTime() < until; {
+	}
+}
+
+func (w *worker) makeSteps(t *testing.T, count int, ns int64) {
+	t.Helper()
+	for range count {
+		(&handshake{worker: w, run: func(func()) { compute(ns) }}).resume()
+	}
+	w.waitIdle(t)
+}
+
+func TestWorkerIsSlowWhileStepsTakeLong(t *testing.T) {
+	w := idleWorker()
+	w.makeSteps(t, paceSteps-1, 2*longStep)
+	if w.isSlow() {
+		t.Error("slow before it is known")
+	}
+	w.makeSteps(t, 1, 2*longStep)
+	if !w.isSlow() {
+		t.Errorf("not slow with %d ns a step", w.pace.Load())
+	}
+	time.Sleep(paceSteps * longStep) // which is not CPU time
+	w.makeSteps(t, paceSteps, 0)
+	if w.isSlow() {
+		t.Errorf("slow with %d ns a step", w.pace.Load())
+	}
+}
+
+// TestGuestDoesNotWaitForSlowSteps: it leaves though there are some, and does not
+// come again.
+func TestGuestDoesNotWaitForSlowSteps(t *testing.T) {
+	w := idleWorker()
+	begin, proceed := make(chan struct{}), make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	g := NewGuest(func() bool { return true })
+	if !w.welcome(g) {
+		t.Fatal("not welcome to a worker that computes")
+	}
+	for range paceSteps {
+		(&handshake{worker: w, run: func(func()) { compute(2 * longStep) }}).resume()
+	}
+	(&handshake{worker: w, run: func(func()) { <-proceed }}).resume()
+	close(begin)
+	for deadline := time.Now().Add(20 * time.Second); g.Wait(int64(time.Second)); {
+		if time.Now().After(deadline) {
+			t.Fatal("it stays")
+		}
+	}
+	if w.welcome(g) {
+		t.Error("welcome to a slow worker")
+	}
+	close(proceed)
+	w.waitIdle(t)
+}
+
 func TestHandshakeIsGivenToTheLeastBusyWorker(t *testing.T) {
 	startWorkers()
 	workersBefore := workers
