@@ -44,9 +44,29 @@ func (b *Bell) Ring() {
 	}
 }
 
+// Spin calls done for about as long as a sleep and a wake-up cost, until that
+// reports true; it reports whether it did.
+func Spin(done func() bool) bool {
+	const (
+		spinTime = 20 * time.Microsecond
+		calls    = 50 // some 50 ns: as much as a look at the clock
+	)
+	for start := time.Now(); time.Since(start) < spinTime; {
+		for range calls {
+			if done() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // GiveWay lets threads that wait for the caller's processor go first: the system
 // does not take it from a thread before its time slice is over.
-func GiveWay() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+func GiveWay() {
+	// No RawSyscall: the collector would wait for the caller to come back.
+	_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+}
 
 // FUTEX_WAIT and FUTEX_WAKE with FUTEX_PRIVATE_FLAG.
 const (

@@ -140,3 +140,13 @@ func TestNoRingIsMissed(t *testing.T) {
 		}
 	}
 }
+
+func TestSpinEndsByItselfOrWhenItIsDone(t *testing.T) {
+	if Spin(func() bool { return false }) {
+		t.Error("done, though nothing was")
+	}
+	calls := 0
+	if !Spin(func() bool { calls++; return calls == 3 }) || calls != 3 {
+		t.Errorf("not done by the third of %d calls", calls)
+	}
+}

@@ -2,7 +2,6 @@ package bell
 
 import (
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +19,6 @@ const (
 	contended // held, and somebody may sleep
 )
 
-// spinTime is how long Lock spins before it sleeps: about what a sleep and a
-// wake-up cost.
-const spinTime = 20 * time.Microsecond
-
 // Lock waits until l is open, and holds it.
 func (l *Lock) Lock() {
 	if !l.state.CompareAndSwap(open, held) {
@@ -33,7 +28,7 @@ func (l *Lock) Lock() {
 
 // wait is Lock for one that is held; apart, so that the compiler inlines Lock.
 func (l *Lock) wait() {
-	if l.spin() {
+	if Spin(l.try) {
 		return
 	}
 	// From here on it is contended, though nobody else may sleep: who unlocks
@@ -44,22 +39,14 @@ func (l *Lock) wait() {
 	}
 }
 
-// spin reports whether it got l.
-func (l *Lock) spin() bool {
-	const loads = 50 // some 50 ns: as much as a look at the clock
-	for start := time.Now(); time.Since(start) < spinTime; {
-		for range loads {
-			if l.state.Load() == open && l.state.CompareAndSwap(open, held) {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (l *Lock) try() bool { return l.state.Load() == open && l.state.CompareAndSwap(open, held) }
 
 // Unlock opens l, which the caller holds.
 func (l *Lock) Unlock() {
-	if l.state.Swap(open) == contended {
+	switch l.state.Swap(open) {
+	case open:
+		panic("bell: unlock of an open lock")
+	case contended:
 		_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&l.state)), futexWakePrivate, 1, 0, 0, 0)
 	}
 }

@@ -23,7 +23,7 @@ func TestLockExcludes(t *testing.T) {
 				l.Lock()
 				before := total
 				if i%100 == 0 {
-					time.Sleep(2 * spinTime)
+					time.Sleep(100 * time.Microsecond)
 				}
 				total = before + 1
 				l.Unlock()
@@ -72,4 +72,13 @@ func TestUnlockWakesWhoeverSleeps(t *testing.T) {
 	if state := l.state.Load(); state != open {
 		t.Errorf("at last the state is %d, want %d", state, open)
 	}
+}
+
+func TestUnlockOfAnOpenLockPanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("it does not")
+		}
+	}()
+	new(Lock).Unlock()
 }

@@ -19,27 +19,35 @@ import (
 type gate struct {
 	mu      bell.Lock
 	waiting atomic.Int32
+	entered bell.Bell // who lets others in sleeps on it
 }
 
 func (g *gate) enter() {
 	g.waiting.Add(1)
 	g.mu.Lock()
-	g.waiting.Add(-1)
+	if g.waiting.Add(-1) == 0 {
+		g.entered.Ring()
+	}
 }
 
 func (g *gate) leave() { g.mu.Unlock() }
 
 // yield lets in whoever waits.
 func (g *gate) yield() {
-	if g.waiting.Load() == 0 {
+	if g.nobodyWaits() {
 		return
 	}
 	g.mu.Unlock()
-	for g.waiting.Load() != 0 {
-		bell.GiveWay()
+	if !bell.Spin(g.nobodyWaits) {
+		for g.entered.Arm(); !g.nobodyWaits(); g.entered.Arm() {
+			g.entered.Sleep(-1)
+		}
+		g.entered.Disarm()
 	}
 	g.mu.Lock()
 }
+
+func (g *gate) nobodyWaits() bool { return g.waiting.Load() == 0 }
 
 // stepper steps the sockets: the Lua thread, or the I/O thread and a worker that
 // it visits.

@@ -4,11 +4,13 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"net.server_go/bell"
 	"net.server_go/tls"
 )
 
@@ -134,6 +136,7 @@ func TestLooksWakeNobody(t *testing.T) {
 	for name, look := range map[string]func(){
 		"AddContext": func() { l.RemoveContext(l.context("server")) },
 		"AddTLSA":    func() { l.AddTLSA(h, "example.net", tls.TLSA{}) },
+		"Configure":  func() { l.Configure(l.settings) },
 		"FD":         func() { l.FD(h) },
 		"Len":        func() { l.Len() },
 		"Names":      func() { l.Names(h) },
@@ -150,4 +153,69 @@ func TestLooksWakeNobody(t *testing.T) {
 			t.Errorf("%s: %d turns", name, made)
 		}
 	}
+}
+
+// TestYieldLetsInWhoWaits, before it goes on, though both may have to sleep.
+func TestYieldLetsInWhoWaits(t *testing.T) {
+	var g gate
+	var inside atomic.Bool
+	g.enter()
+	defer g.leave()
+	for i := range 100 {
+		inside.Store(false)
+		go func() {
+			g.enter()
+			time.Sleep(time.Duration(i%2) * time.Millisecond)
+			inside.Store(true)
+			g.leave()
+		}()
+		for start := time.Now(); g.nobodyWaits(); runtime.Gosched() {
+			if time.Since(start) > patience {
+				t.Fatal("nobody waits")
+			}
+		}
+		time.Sleep(time.Duration(i%3) * 100 * time.Microsecond)
+		if g.yield(); !inside.Load() {
+			t.Fatal("who waited is not let in")
+		}
+	}
+}
+
+// TestYieldDoesNotHoldUpTheCollector: that stops all threads, also the one that is
+// let in, for which another waits.
+func TestYieldDoesNotHoldUpTheCollector(t *testing.T) {
+	var g gate
+	var over atomic.Bool
+	var threads sync.WaitGroup
+	work := func() { bell.Spin(func() bool { return false }) }
+	repeat := func(f func()) {
+		threads.Go(func() {
+			runtime.LockOSThread()
+			for !over.Load() {
+				f()
+			}
+		})
+	}
+	repeat(func() {
+		g.enter()
+		for range 64 {
+			work()
+			g.yield()
+		}
+		g.leave()
+	})
+	repeat(func() {
+		g.enter()
+		g.leave()
+		work()
+	})
+	start := time.Now()
+	for range 100 {
+		runtime.GC()
+	}
+	if took := time.Since(start); took > patience {
+		t.Errorf("100 collections took %v", took)
+	}
+	over.Store(true)
+	threads.Wait()
 }

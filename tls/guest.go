@@ -101,11 +101,14 @@ func (w *worker) dueGuest() *Guest {
 	return w.guest
 }
 
-// giveTurn tells of steps first: it is the guest who is to know.
+// giveTurn tells of steps first: it is the guest who is to know. What the turn
+// takes is not the steps'.
 func (w *worker) giveTurn(g *Guest) {
+	before := threadTime()
 	w.tell()
 	if !g.turn() || w.isSlow() {
 		w.dismiss(g)
 	}
+	w.paced += threadTime() - before
 	w.visited = time.Now()
 }

@@ -276,6 +276,32 @@ func TestWorkerIsSlowWhileStepsTakeLong(t *testing.T) {
 	}
 }
 
+// TestGuestsTurnsAreNotSteps: they may take longer without an end of the visit.
+func TestGuestsTurnsAreNotSteps(t *testing.T) {
+	w := idleWorker()
+	begin := make(chan struct{})
+	(&handshake{worker: w, run: func(func()) { <-begin }}).resume()
+	turns := 0
+	g := NewGuest(func() bool {
+		compute(paceSteps * longStep)
+		turns++
+		return true
+	})
+	if !w.welcome(g) {
+		t.Fatal("not welcome to a worker that computes")
+	}
+	close(begin)
+	w.makeSteps(t, paceSteps, longStep/4)
+	if w.isSlow() {
+		t.Errorf("slow with %d ns a step", w.pace.Load())
+	}
+	for g.Wait(int64(time.Second)) {
+	}
+	if turns == 0 {
+		t.Error("there was no turn")
+	}
+}
+
 // TestGuestDoesNotWaitForSlowSteps: it leaves though there are some, and does not
 // come again.
 func TestGuestDoesNotWaitForSlowSteps(t *testing.T) {
