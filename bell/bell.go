@@ -49,16 +49,18 @@ func (b *Bell) Ring() {
 func Spin(done func() bool) bool {
 	const (
 		spinTime = 20 * time.Microsecond
-		calls    = 50 // some 50 ns: as much as a look at the clock
+		calls    = 10 // as long as a look at the clock
 	)
-	for start := time.Now(); time.Since(start) < spinTime; {
+	for start := time.Now(); ; {
 		for range calls {
 			if done() {
 				return true
 			}
 		}
+		if time.Since(start) > spinTime {
+			return false
+		}
 	}
-	return false
 }
 
 // GiveWay lets threads that wait for the caller's processor go first: the system

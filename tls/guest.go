@@ -104,8 +104,8 @@ func (w *worker) dueGuest() *Guest {
 // giveTurn tells of steps first: it is the guest who is to know. What the turn
 // takes is not the steps'.
 func (w *worker) giveTurn(g *Guest) {
-	before := threadTime()
 	w.tell()
+	before := threadTime()
 	if !g.turn() || w.isSlow() {
 		w.dismiss(g)
 	}

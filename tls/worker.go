@@ -142,21 +142,23 @@ func (w *worker) step(h *handshake) {
 }
 
 // giveWay lets others go first: whom a step or turn woke may wait for this very
-// processor. Our threads soon give it back. Somebody else may take a slice for each
-// yield: then the worker waits before it yields again, and loses a tenth of its time.
+// processor, and mostly soon gives it back.
 func (w *worker) giveWay() {
-	start := time.Now()
-	if start.Before(w.busyUntil) {
-		return
-	}
-	bell.GiveWay()
-	end := time.Now()
-	if away := end.Sub(start); away > longAway {
-		w.busyUntil = end.Add(9 * away)
+	if start := time.Now(); !start.Before(w.busyUntil) {
+		bell.GiveWay()
+		w.gaveWay(start, time.Now())
 	}
 }
 
-const longAway = time.Millisecond
+// gaveWay is what giveWay learns. Somebody else's program may take a whole slice for
+// each yield: then the worker does not yield for a while, and loses a tenth of its
+// time.
+func (w *worker) gaveWay(from, until time.Time) {
+	const longAway = time.Millisecond
+	if away := until.Sub(from); away > longAway {
+		w.busyUntil = until.Add(9 * away)
+	}
+}
 
 // paceSteps is how many steps the pace is the mean of.
 const paceSteps = 32

@@ -245,6 +245,20 @@ func TestGuestVisitsBusyWorkers(t *testing.T) {
 	}
 }
 
+// TestWorkerDoesNotGiveWayToWhoTakesLong for as long as is fair.
+func TestWorkerDoesNotGiveWayToWhoTakesLong(t *testing.T) {
+	w := &worker{}
+	start := time.Now()
+	if w.gaveWay(start, start.Add(time.Millisecond)); !w.busyUntil.IsZero() {
+		t.Error("busy though the yield was short")
+	}
+	back := start.Add(2 * time.Millisecond)
+	w.gaveWay(start, back)
+	if got := w.busyUntil.Sub(back); got != 18*time.Millisecond {
+		t.Errorf("busy for %v", got)
+	}
+}
+
 // compute takes so much CPU time of the thread that calls it.
 func compute(ns int64) {
 	for until := threadTime() + ns; threadTime() < until; {
