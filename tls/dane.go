@@ -103,7 +103,11 @@ type daneState struct {
 	records   []TLSA // by descending usage, selector and matching type
 	matchedAt int    // depth of the certificate that a record matched, or -1
 	pkixDepth int    // where the trust store's part of the chain begins, or -1
+	anchored  bool   // a record alone made the anchor, without PKIX
 }
+
+// replacesPKIX says that a DANE-TA or DANE-EE record matched.
+func (s *daneState) replacesPKIX() bool { return s != nil && s.anchored }
 
 // The most records that are looked at.
 const maxRecords = 100
@@ -202,6 +206,7 @@ func (s *daneState) match(c *certFacts, depth int, usages ...uint8) bool {
 		if isDANE || s.matchedAt < 0 {
 			s.matchedAt = depth
 		}
+		s.anchored = s.anchored || isDANE
 		return isDANE
 	}
 	return false
@@ -256,7 +261,7 @@ func (v *verifier) checkBareKeys() verdict {
 			continue
 		}
 		v.bareAnchor = true
-		v.dane.matchedAt = v.numUntrusted - 1
+		v.dane.matchedAt, v.dane.anchored = v.numUntrusted-1, true
 		v.chain = v.chain[:v.numUntrusted]
 		return trusted
 	}
@@ -275,7 +280,7 @@ func (v *verifier) checkHost() bool {
 func certificateFor(c *certFacts, host string) bool {
 	hasDNS := false
 	for _, name := range c.altNames {
-		if name.tag != dnsName {
+		if name.kind != dnsName {
 			continue
 		}
 		hasDNS = true
@@ -286,7 +291,7 @@ func certificateFor(c *certFacts, host string) bool {
 	if hasDNS {
 		return false
 	}
-	for _, v := range nameValues(c.RawSubject, oidCommonName) {
+	for _, v := range c.subjectName.commonNames {
 		if text, ok := directoryString(v); ok && hostMatches(text, host) {
 			return true
 		}

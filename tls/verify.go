@@ -39,10 +39,11 @@ const maxUntrusted = 100
 // Verify checks a chain as the peer sent it, leaf first. No certificate at all
 // is no error, as in OpenSSL.
 //
-// It follows X509_verify_cert of OpenSSL 3.0 (x509_vfy.c) step by step, for
-// which errors come, at which depth and in which order, is what Prosody shows
-// and stores; crypto/x509's Verify finds one error, and another one. Host names
-// are not checked, but for DANE's base name.
+// It follows X509_verify_cert of OpenSSL 3.0 (x509_vfy.c) step by step, because
+// Prosody shows and stores which errors come, at which depth and in which order.
+// crypto/x509's Verify finds one error, and another one, but a chain that it
+// refuses is not trusted either. Host names are not checked, but for DANE's base
+// name.
 func Verify(chain []*x509.Certificate, o VerifyOptions) Result {
 	if len(chain) == 0 {
 		return Result{OK: true}
@@ -62,6 +63,7 @@ type verifier struct {
 	numUntrusted int // how many of chain, from the leaf on, came from the peer
 	level        int
 
+	work       budget     // what the whole verification may still cost
 	dane       *daneState // nil: not enabled
 	bareAnchor bool       // DANE: the topmost certificate is signed by a bare key
 
@@ -71,7 +73,7 @@ type verifier struct {
 }
 
 func newVerifier(chain []*x509.Certificate, o VerifyOptions) *verifier {
-	v := &verifier{VerifyOptions: o, level: o.SecurityLevel}
+	v := &verifier{VerifyOptions: o, level: o.SecurityLevel, work: maxWork}
 	if v.level == 0 {
 		v.level = defaultSecurityLevel
 	}
@@ -112,6 +114,10 @@ func (v *verifier) run() bool {
 	if leaf.PublicKey == nil {
 		return false
 	}
+	if leaf.invalid { // at once, because DANE asks nothing else of a leaf
+		v.fail(0, errInvalidExtension)
+		return false
+	}
 	if v.dane != nil {
 		return v.verifyDANE()
 	}
@@ -126,20 +132,19 @@ func (v *verifier) verifyChain() bool {
 		v.checkHost() &&
 		v.checkRevocation() &&
 		v.checkSignatures() &&
-		v.checkNameConstraints()
+		v.checkNameConstraints() &&
+		v.confirm()
 }
 
 // checkExtensions is check_extensions: what each certificate of the chain may
 // be used for.
 func (v *verifier) checkExtensions() bool {
-	const either, never, must = -1, 0, 1
-	mustBeCA, below := either, 0
+	below := 0
 	for i, c := range v.chain {
-		ok := v.failIf(c.unhandled, i, errCritical) &&
-			v.failIf(c.proxy, i, errProxy) &&
-			v.failIf(mustBeCA == never && c.ca() != notCA, i, errInvalidNonCA) &&
-			v.failIf(mustBeCA == must && !v.goodCA(i), i, errInvalidCA) &&
-			v.failIf(!v.suits(c, mustBeCA == must), i, errPurpose) &&
+		ok := v.failIf(c.invalid, i, errInvalidExtension) &&
+			v.failIf(c.unhandled, i, errCritical) &&
+			v.failIf(i > 0 && !v.goodCA(i), i, errInvalidCA) &&
+			v.failIf(!v.suits(c, i > 0), i, errPurpose) &&
 			v.failIf(i > 1 && c.pathLen() >= 0 && below > c.pathLen(), i, errPathLength)
 		if !ok {
 			return false
@@ -147,18 +152,14 @@ func (v *verifier) checkExtensions() bool {
 		if i > 0 && !c.selfIssued {
 			below++
 		}
-		mustBeCA = must
-		if c.proxy {
-			mustBeCA = never
-		}
 	}
 	return true
 }
 
-// goodCA: the topmost certificate may be a CA of an old kind.
+// goodCA: only the topmost certificate may be a CA without saying so.
 func (v *verifier) goodCA(i int) bool {
-	kind := v.chain[i].ca()
-	return kind == isCA || kind != notCA && i == len(v.chain)-1
+	c := v.chain[i]
+	return c.saysCA() || i == len(v.chain)-1 && c.mayBeCA()
 }
 
 // suits is the purpose check. LuaSec's lsec_ignore_purpose does not ignore the
@@ -211,10 +212,8 @@ func (v *verifier) checkSignatures() bool {
 }
 
 func (v *verifier) checkIssuer(n int, c, issuer *certFacts) bool {
-	if err := issuer.forbidsIssuing(c); !v.failIf(err != "", n+1, err) {
-		return false
-	}
-	return v.failIf(!c.sig.verify(issuer.PublicKey, c.RawTBSCertificate, c.Signature), n, errSignature)
+	return v.failIf(issuer.refusesUsage(x509.KeyUsageCertSign), n+1, errUsageNoCertSign) &&
+		v.failIf(!c.sig.verify(issuer.PublicKey, c.RawTBSCertificate, c.Signature), n, errSignature)
 }
 
 func (v *verifier) checkTimes(n int, c *certFacts) bool {
@@ -235,7 +234,7 @@ func (v *verifier) checkNameConstraints() bool {
 		if i != 0 && c.selfIssued {
 			continue
 		}
-		if !v.failIf(c.proxy && !c.namedAsProxy(), i, errProxyName) || !v.checkConstraintsOn(i) {
+		if !v.checkConstraintsOn(i) {
 			return false
 		}
 	}
@@ -249,20 +248,20 @@ func (v *verifier) checkConstraintsOn(i int) bool {
 		if nc == nil {
 			continue
 		}
-		err := nc.check(c)
+		err := nc.check(c, &v.work)
 		if err == "" && i == 0 && !hasName(c, dnsName) {
-			err = nc.checkCommonNames(c)
+			err = nc.checkCommonNames(c, &v.work)
 		}
-		if !v.failIf(err != "", i, err) {
+		if !v.failIf(err != "", i, err) || v.work.spent() {
 			return false
 		}
 	}
 	return true
 }
 
-func hasName(c *certFacts, tag int) bool {
+func hasName(c *certFacts, kind int) bool {
 	for _, n := range c.altNames {
-		if n.tag == tag {
+		if n.kind == kind {
 			return true
 		}
 	}

@@ -16,68 +16,72 @@ type subtree struct {
 	bounded bool // minimum or maximum is given, which OpenSSL does not support
 }
 
-func parseNameConstraints(der []byte) *nameConstraints {
-	fields, _ := derSequence(der)
+func parseNameConstraints(der []byte) (*nameConstraints, bool) {
+	fields, ok := derSequence(der)
+	if !ok || len(fields) == 0 || !derTags(fields, 0xa0, 0xa1) {
+		return nil, false
+	}
 	nc := &nameConstraints{}
 	for _, f := range fields {
-		switch f.Tag {
-		case 0:
-			nc.permitted = parseSubtrees(f.Bytes)
-		case 1:
-			nc.excluded = parseSubtrees(f.Bytes)
+		trees, ok := parseSubtrees(f.body)
+		switch {
+		case !ok:
+			return nil, false
+		case f.tag == 0xa0:
+			nc.permitted = trees
+		default:
+			nc.excluded = trees
 		}
 	}
-	return nc
+	return nc, true
 }
 
-func parseSubtrees(der []byte) []subtree {
-	elements, _ := derElements(der)
-	var trees []subtree
-	for _, e := range elements {
-		fields, _ := derElements(e.Bytes)
-		if len(fields) == 0 {
-			continue
-		}
-		t := subtree{base: newGeneralName(fields[0])}
-		for _, f := range fields[1:] {
-			t.bounded = t.bounded || f.Tag != 0 || len(bytes.Trim(f.Bytes, "\x00")) > 0
-		}
-		trees = append(trees, t)
+func parseSubtrees(b []byte) ([]subtree, bool) {
+	elements, ok := derElements(b)
+	if !ok || len(elements) == 0 || !derAll(elements, derSequenceTag) {
+		return nil, false
 	}
-	return trees
+	trees := make([]subtree, len(elements))
+	for i, e := range elements {
+		if trees[i], ok = parseSubtree(e.body); !ok {
+			return nil, false
+		}
+	}
+	return trees, true
 }
 
-// Attributes of a subject that OpenSSL holds against constraints.
-var (
-	oidCommonName   = asn1.ObjectIdentifier{2, 5, 4, 3}
-	oidEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}
-)
-
-// The most comparisons that a certificate may cause (NAME_CHECK_MAX).
-const maxNameChecks = 1 << 20
+func parseSubtree(b []byte) (t subtree, ok bool) {
+	fields, ok := derElements(b)
+	if !ok || len(fields) == 0 || !derTags(fields[1:], 0x80, 0x81) {
+		return t, false
+	}
+	for _, f := range fields[1:] {
+		if !validInteger(f.body) {
+			return t, false
+		}
+		t.bounded = t.bounded || f.tag == 0x81 || len(bytes.Trim(f.body, "\x00")) > 0
+	}
+	t.base, ok = newGeneralName(fields[0])
+	return t, ok
+}
 
 // check is NAME_CONSTRAINTS_check of v3_ncons.c.
-func (nc *nameConstraints) check(c *certFacts) verifyError {
-	emails := nameValues(c.RawSubject, oidEmailAddress)
-	names := len(c.Subject.Names) + len(c.altNames)
-	if names > 0 && len(nc.permitted)+len(nc.excluded) > maxNameChecks/names {
-		return errUnspecified
-	}
+func (nc *nameConstraints) check(c *certFacts, work *budget) verifyError {
 	if c.subject != "" {
-		if err := nc.checkName(generalName{directoryName, []byte(c.subject)}); err != "" {
+		if err := nc.checkName(generalName{kind: directoryName, value: []byte(c.subject)}, work); err != "" {
 			return err
 		}
 	}
-	for _, e := range emails {
-		if e.Tag != asn1.TagIA5String {
+	for _, e := range c.subjectName.emails {
+		if e.tag != asn1.TagIA5String {
 			return errNameSyntax
 		}
-		if err := nc.checkName(generalName{emailName, e.Bytes}); err != "" {
+		if err := nc.checkName(generalName{kind: emailName, value: e.body}, work); err != "" {
 			return err
 		}
 	}
 	for _, name := range c.altNames {
-		if err := nc.checkName(name); err != "" {
+		if err := nc.checkName(name, work); err != "" {
 			return err
 		}
 	}
@@ -86,8 +90,8 @@ func (nc *nameConstraints) check(c *certFacts) verifyError {
 
 // checkCommonNames is NAME_CONSTRAINTS_check_CN: common names count as host
 // names in a certificate without any.
-func (nc *nameConstraints) checkCommonNames(c *certFacts) verifyError {
-	for _, v := range nameValues(c.RawSubject, oidCommonName) {
+func (nc *nameConstraints) checkCommonNames(c *certFacts, work *budget) verifyError {
+	for _, v := range c.subjectName.commonNames {
 		text, ok := directoryString(v)
 		if !ok {
 			continue
@@ -99,7 +103,7 @@ func (nc *nameConstraints) checkCommonNames(c *certFacts) verifyError {
 		if !looksLikeHost(text) {
 			continue
 		}
-		if err := nc.checkName(generalName{dnsName, []byte(text)}); err != "" {
+		if err := nc.checkName(generalName{kind: dnsName, value: []byte(text)}, work); err != "" {
 			return err
 		}
 	}
@@ -131,10 +135,14 @@ func isAlnum(c byte) bool {
 
 // checkName is nc_match: a name of a kind that is permitted anywhere must be in
 // one of the permitted subtrees, and in no excluded one.
-func (nc *nameConstraints) checkName(name generalName) verifyError {
+func (nc *nameConstraints) checkName(name generalName, work *budget) verifyError {
 	constrained, permitted := false, false
-	for _, t := range nc.permitted {
-		if !t.concerns(name) {
+	for i := range nc.permitted {
+		t := &nc.permitted[i]
+		if !work.take(1) {
+			return errUnspecified
+		}
+		if !t.concerns(&name) {
 			continue
 		}
 		if t.bounded {
@@ -144,7 +152,7 @@ func (nc *nameConstraints) checkName(name generalName) verifyError {
 			continue
 		}
 		constrained = true
-		switch err := t.match(name); err {
+		switch err := t.match(&name, work); err {
 		case "":
 			permitted = true
 		case errPermitted:
@@ -155,18 +163,22 @@ func (nc *nameConstraints) checkName(name generalName) verifyError {
 	if constrained && !permitted {
 		return errPermitted
 	}
-	return nc.checkExcluded(name)
+	return nc.checkExcluded(name, work)
 }
 
-func (nc *nameConstraints) checkExcluded(name generalName) verifyError {
-	for _, t := range nc.excluded {
-		if !t.concerns(name) {
+func (nc *nameConstraints) checkExcluded(name generalName, work *budget) verifyError {
+	for i := range nc.excluded {
+		t := &nc.excluded[i]
+		if !work.take(1) {
+			return errUnspecified
+		}
+		if !t.concerns(&name) {
 			continue
 		}
 		if t.bounded {
 			return errSubtreeBounds
 		}
-		switch err := t.match(name); err {
+		switch err := t.match(&name, work); err {
 		case "":
 			return errExcluded
 		case errPermitted:
@@ -177,48 +189,40 @@ func (nc *nameConstraints) checkExcluded(name generalName) verifyError {
 	return ""
 }
 
-// smtpUTF8Mailbox is an otherName that an email constraint concerns (RFC 8398).
-var smtpUTF8Mailbox = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}
+// oidSMTPUTF8Mailbox is the type of an otherName that an email constraint
+// concerns (RFC 8398), encoded.
+const oidSMTPUTF8Mailbox = "\x2b\x06\x01\x05\x05\x07\x08\x09"
 
-func (t subtree) concerns(name generalName) bool {
-	if name.tag != otherName {
-		return name.tag == t.base.tag
+func (t *subtree) concerns(name *generalName) bool {
+	switch {
+	case name.kind != otherName:
+		return name.kind == t.base.kind
+	case name.other == oidSMTPUTF8Mailbox:
+		return t.base.kind == emailName
 	}
-	id := otherNameType(name.value)
-	if id.Equal(smtpUTF8Mailbox) {
-		return t.base.tag == emailName
-	}
-	return t.base.tag == otherName && id.Equal(otherNameType(t.base.value))
-}
-
-func otherNameType(der []byte) asn1.ObjectIdentifier {
-	var id asn1.ObjectIdentifier
-	if _, err := asn1.Unmarshal(der, &id); err != nil {
-		return nil
-	}
-	return id
+	return t.base.kind == otherName && name.other == t.base.other
 }
 
 // match is nc_match_single: "" in the subtree, errPermitted outside of it, any
 // other error when nobody can tell. Internationalised mailboxes, which OpenSSL
 // compares, are among those.
-func (t subtree) match(name generalName) verifyError {
-	var in bool
-	switch name.tag {
+func (t *subtree) match(name *generalName, work *budget) verifyError {
+	if !work.take(comparisonCost(len(name.value) + len(t.base.value))) {
+		return errUnspecified
+	}
+	switch name.kind {
 	case directoryName:
-		in = bytes.HasPrefix(name.value, t.base.value)
+		return insideIf(bytes.HasPrefix(name.value, t.base.value))
 	case dnsName:
-		in = hostInSubtree(string(name.value), string(t.base.value))
+		return insideIf(hostInSubtree(name.value, t.base.value))
 	case emailName:
-		return emailInSubtree(string(name.value), string(t.base.value))
+		return emailInSubtree(name.value, t.base.value)
 	case uriName:
-		return uriInSubtree(string(name.value), string(t.base.value))
+		return uriInSubtree(name.value, t.base.value)
 	case addressName:
 		return addressInSubtree(name.value, t.base.value)
-	default:
-		return errConstraintUnsupported
 	}
-	return insideIf(in)
+	return errConstraintUnsupported
 }
 
 func insideIf(in bool) verifyError {
@@ -228,8 +232,8 @@ func insideIf(in bool) verifyError {
 	return errPermitted
 }
 
-func hostInSubtree(host, base string) bool {
-	if base == "" {
+func hostInSubtree(host, base []byte) bool {
+	if len(base) == 0 {
 		return true
 	}
 	if len(host) < len(base) {
@@ -244,48 +248,48 @@ func hostInSubtree(host, base string) bool {
 
 // inDomain is the rule of mail and URI constraints: the host itself, or with a
 // leading dot any host below it.
-func inDomain(host, base string) bool {
-	if strings.HasPrefix(base, ".") {
+func inDomain(host, base []byte) bool {
+	if len(base) > 0 && base[0] == '.' {
 		return len(host) > len(base) && equalFoldASCII(host[len(host)-len(base):], base)
 	}
 	return equalFoldASCII(host, base)
 }
 
-func emailInSubtree(email, base string) verifyError {
-	at := strings.LastIndexByte(email, '@')
+func emailInSubtree(email, base []byte) verifyError {
+	at := bytes.LastIndexByte(email, '@')
 	if at < 0 {
 		return errNameSyntax
 	}
-	baseAt := strings.LastIndexByte(base, '@')
-	if baseAt < 0 && strings.HasPrefix(base, ".") {
+	baseAt := bytes.LastIndexByte(base, '@')
+	if baseAt < 0 && len(base) > 0 && base[0] == '.' {
 		return insideIf(inDomain(email, base))
 	}
 	if baseAt > 0 {
 		if baseAt != at {
 			return errPermitted
 		}
-		if strings.Contains(base[:baseAt]+email[:at], "\x00") {
+		if bytes.IndexByte(base[:baseAt], 0) >= 0 || bytes.IndexByte(email[:at], 0) >= 0 {
 			return errNameSyntax
 		}
-		if base[:baseAt] != email[:at] {
+		if !bytes.Equal(base[:baseAt], email[:at]) {
 			return errPermitted
 		}
 	}
 	return insideIf(equalFoldASCII(email[at+1:], base[baseAt+1:]))
 }
 
-func uriInSubtree(uri, base string) verifyError {
-	_, rest, found := strings.Cut(uri, ":")
-	if !found || !strings.HasPrefix(rest, "//") {
+func uriInSubtree(uri, base []byte) verifyError {
+	_, rest, found := bytes.Cut(uri, []byte(":"))
+	if !found || !bytes.HasPrefix(rest, []byte("//")) {
 		return errNameSyntax
 	}
 	host := rest[2:]
-	if i := strings.IndexByte(host, ':'); i >= 0 {
+	if i := bytes.IndexByte(host, ':'); i >= 0 {
 		host = host[:i]
-	} else if i := strings.IndexByte(host, '/'); i >= 0 {
+	} else if i := bytes.IndexByte(host, '/'); i >= 0 {
 		host = host[:i]
 	}
-	if host == "" {
+	if len(host) == 0 {
 		return errNameSyntax
 	}
 	return insideIf(inDomain(host, base))
@@ -307,7 +311,7 @@ func addressInSubtree(ip, base []byte) verifyError {
 }
 
 // equalFoldASCII does not fold what strings.EqualFold does beyond ASCII.
-func equalFoldASCII(a, b string) bool {
+func equalFoldASCII[T string | []byte](a, b T) bool {
 	if len(a) != len(b) {
 		return false
 	}

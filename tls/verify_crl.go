@@ -106,7 +106,9 @@ func (c *crl) addRevoked(extensions []pkix.Extension) (stays bool) {
 func (c *crl) addExtension(ext pkix.Extension) {
 	switch ext.Id.String() {
 	case "2.5.29.35":
-		c.authority = parseAuthorityKeyID(ext.Value)
+		ok := false
+		c.authority, ok = parseAuthorityKeyID(ext.Value)
+		c.unusable = c.unusable || !ok
 	case "2.5.29.28":
 		c.scope = parseCRLScope(ext.Value)
 		c.unusable = c.unusable || c.scope.indirect || c.scope.someReasons || c.scope.invalid
@@ -117,23 +119,25 @@ func (c *crl) addExtension(ext pkix.Extension) {
 	}
 }
 
+// parseCRLScope reads IssuingDistributionPoint.
 func parseCRLScope(der []byte) crlScope {
 	fields, ok := derSequence(der)
-	s := crlScope{invalid: !ok}
+	s := crlScope{invalid: !ok || !derTags(fields, 0xa0, 0x81, 0x82, 0x83, 0x84, 0x85)}
 	for _, f := range fields {
-		yes := len(f.Bytes) == 1 && f.Bytes[0] != 0
-		switch f.Tag {
-		case 0:
-			s.point = parsePointName(f.Bytes)
-		case 1:
+		yes := len(f.body) == 1 && f.body[0] != 0
+		switch f.tag {
+		case 0xa0:
+			s.point, ok = parsePointName(f.body)
+			s.invalid = s.invalid || !ok
+		case 0x81:
 			s.onlyUser = yes
-		case 2:
+		case 0x82:
 			s.onlyCA = yes
-		case 3:
+		case 0x83:
 			s.someReasons = true
-		case 4:
+		case 0x84:
 			s.indirect = yes
-		case 5:
+		case 0x85:
 			s.onlyAttr = yes
 		}
 	}
@@ -145,36 +149,56 @@ func parseCRLScope(der []byte) crlScope {
 
 // parsePointName reads a DistributionPointName. One relative to its issuer,
 // which nobody has, equals nothing.
-func parsePointName(der []byte) []generalName {
-	choice, _ := derElements(der)
-	names := []generalName{}
-	if len(choice) == 1 && choice[0].Tag == 0 {
-		elements, _ := derElements(choice[0].Bytes)
-		names = append(names, generalNames(elements)...)
+func parsePointName(b []byte) ([]generalName, bool) {
+	choice, ok := derElements(b)
+	if !ok || len(choice) != 1 {
+		return nil, false
 	}
-	return names
+	switch choice[0].tag {
+	case 0xa0:
+		return parseGeneralNames(choice[0].body)
+	case 0xa1:
+		_, ok := (&distinguishedName{}).addSet(derElement{tag: derSetTag, body: choice[0].body})
+		return []generalName{}, ok
+	}
+	return nil, false
 }
 
-func parseCRLPoints(der []byte) []crlPoint {
-	points, _ := derSequence(der)
-	var all []crlPoint
-	for _, p := range points {
-		fields, _ := derElements(p.Bytes)
-		var point crlPoint
-		for _, f := range fields {
-			switch f.Tag {
-			case 0:
-				point.names = parsePointName(f.Bytes)
-			case 1:
-				point.someReasons = !allReasons(f.Bytes)
-			case 2:
-				elements, _ := derElements(f.Bytes)
-				point.issuers = generalNames(elements)
-			}
-		}
-		all = append(all, point)
+func parseCRLPoints(der []byte) ([]crlPoint, bool) {
+	elements, ok := derList(der, derSequenceTag)
+	if !ok {
+		return nil, false
 	}
-	return all
+	points := make([]crlPoint, len(elements))
+	for i, e := range elements {
+		if points[i], ok = parseCRLPoint(e.body); !ok {
+			return nil, false
+		}
+	}
+	return points, true
+}
+
+// parseCRLPoint reads a DistributionPoint, which has a name or an issuer.
+func parseCRLPoint(b []byte) (p crlPoint, ok bool) {
+	fields, ok := derElements(b)
+	if !ok || !derTags(fields, 0xa0, 0x81, 0xa2) {
+		return p, false
+	}
+	for _, f := range fields {
+		switch f.tag {
+		case 0xa0:
+			p.names, ok = parsePointName(f.body)
+		case 0x81:
+			ok = derElement{tag: derBitString, body: f.body}.validPrimitive()
+			p.someReasons = !allReasons(f.body)
+		case 0xa2:
+			p.issuers, ok = parseGeneralNames(f.body)
+		}
+		if !ok {
+			return p, false
+		}
+	}
+	return p, p.names != nil || p.issuers != nil
 }
 
 // allReasons reads ReasonFlags, an implicit bit string of nine.
@@ -203,9 +227,6 @@ func (v *verifier) checkRevocation() bool {
 // checkRevoked is check_cert.
 func (v *verifier) checkRevoked(depth int) bool {
 	c := v.chain[depth]
-	if c.proxy {
-		return true
-	}
 	list, fit := v.bestCRL(depth)
 	if list == nil {
 		return v.fail(depth, errNoCRL)
@@ -311,7 +332,7 @@ func (p crlPoint) issuedBy(issuer string) bool {
 		return true
 	}
 	for _, n := range p.issuers {
-		if n.tag == directoryName && string(n.value) == issuer {
+		if n.kind == directoryName && string(n.value) == issuer {
 			return true
 		}
 	}
@@ -321,7 +342,7 @@ func (p crlPoint) issuedBy(issuer string) bool {
 func overlap(a, b []generalName) bool {
 	for _, x := range a {
 		for _, y := range b {
-			if x.tag == y.tag && string(x.value) == string(y.value) {
+			if x.kind == y.kind && string(x.value) == string(y.value) {
 				return true
 			}
 		}

@@ -115,23 +115,24 @@ func FuzzVerifyDER(f *testing.F) {
 	}
 	root := newCertFacts(s.chain(f, []string{"root"})[0])
 	f.Fuzz(func(t *testing.T, der []byte) {
-		var name []nameAttributeSET
-		if rest, err := asn1.Unmarshal(der, &name); err == nil && len(rest) == 0 {
-			canonical := canonicalName(der)
-			if again := canonicalName(derTLV(0x30, []byte(canonical))); again != canonical {
-				t.Errorf("%x\n%x", canonical, again)
+		if name, ok := parseName(der); ok {
+			if again := canonicalName(derTLV(derSequenceTag, []byte(name.text))); again != name.text {
+				t.Errorf("%x\n%x", name.text, again)
 			}
 		}
-		firstBits(der)
 		pssAlgorithm(der).meetsLevel(2)
-		parseAuthorityKeyID(der).matches(root)
-		c := *root
-		c.altNames = parseGeneralNames(der)
-		parseNameConstraints(der).check(&c)
-		nc := &nameConstraints{excluded: []subtree{{base: generalName{dnsName, nil}}}}
-		nc.check(&c)
+		if id, ok := parseAuthorityKeyID(der); ok {
+			id.matches(root)
+		}
+		c, work := *root, maxWork
+		c.addAltNames(der)
+		if nc, ok := parseNameConstraints(der); ok {
+			nc.check(&c, &work)
+		}
+		nc := &nameConstraints{excluded: []subtree{{base: generalName{kind: dnsName}}}}
+		nc.check(&c, &work)
 		parseCRLScope(der)
-		c.crlPoints = parseCRLPoints(der)
+		c.addCRLPoints(der)
 		if list, err := parseCRL(der); err == nil {
 			list.covers(&c)
 		}

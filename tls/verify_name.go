@@ -6,47 +6,86 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
-	"sort"
+	"slices"
 	"unicode/utf16"
 )
 
-// A distinguished name with its values left as they are encoded.
-type nameAttribute struct {
-	Type, Value asn1.RawValue
+// A distinguishedName is RFC 5280, 4.1.2.4, as OpenSSL compares it.
+type distinguishedName struct {
+	text                string // canonical
+	attributes          int
+	emails, commonNames []derElement
 }
 
-// The suffix tells encoding/asn1 that this is a SET.
-type nameAttributeSET []nameAttribute
+// Attributes of a subject that OpenSSL holds against constraints, as they are
+// encoded: id-at-commonName and emailAddress of PKCS #9.
+const (
+	oidCommonName   = "\x55\x04\x03"
+	oidEmailAddress = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01"
+)
 
 // canonicalName is the form in which OpenSSL compares names (x_name.c,
 // x509_name_canon): strings as UTF-8, lower case, with white space collapsed,
 // and without the outer SEQUENCE. So an equal canonical name is an equal name
 // and a prefix is an ancestor in the directory.
 func canonicalName(raw []byte) string {
-	var name []nameAttributeSET
-	if rest, err := asn1.Unmarshal(raw, &name); err != nil || len(rest) > 0 {
+	n, ok := parseName(raw)
+	if !ok {
 		return string(raw) // comparable at least with itself
 	}
+	return n.text
+}
+
+// parseName reads an encoded name.
+func parseName(raw []byte) (n distinguishedName, ok bool) {
+	sets, ok := derSequence(raw)
+	if !ok {
+		return n, false
+	}
 	var out []byte
-	for _, set := range name {
-		out = append(out, canonicalSet(set)...)
+	for _, set := range sets {
+		canonical, ok := n.addSet(set)
+		if !ok {
+			return n, false
+		}
+		out = append(out, canonical...)
 	}
-	return string(out)
+	n.text = string(out)
+	return n, true
 }
 
-func canonicalSet(set nameAttributeSET) []byte {
-	members := make([][]byte, len(set))
-	for i, a := range set {
-		members[i] = derTLV(0x30, a.Type.FullBytes, canonicalValue(a.Value))
+func (n *distinguishedName) addSet(set derElement) (canonical []byte, ok bool) {
+	attributes, ok := derElements(set.body)
+	if !ok || set.tag != derSetTag || len(attributes) == 0 {
+		return nil, false
 	}
-	sort.Slice(members, func(i, j int) bool { return bytes.Compare(members[i], members[j]) < 0 })
-	return derTLV(0x31, members...)
+	members := make([][]byte, len(attributes))
+	for i, a := range attributes {
+		fields, ok := derElements(a.body)
+		if !ok || a.tag != derSequenceTag || len(fields) != 2 || fields[0].tag != derOID {
+			return nil, false
+		}
+		members[i] = derTLV(derSequenceTag, fields[0].full, canonicalValue(fields[1]))
+		n.add(string(fields[0].body), fields[1])
+	}
+	slices.SortFunc(members, bytes.Compare)
+	return derTLV(derSetTag, members...), true
 }
 
-func canonicalValue(v asn1.RawValue) []byte {
+func (n *distinguishedName) add(oid string, value derElement) {
+	n.attributes++
+	switch oid {
+	case oidCommonName:
+		n.commonNames = append(n.commonNames, value)
+	case oidEmailAddress:
+		n.emails = append(n.emails, value)
+	}
+}
+
+func canonicalValue(v derElement) []byte {
 	text, ok := directoryString(v)
-	if !ok || v.Tag == asn1.TagNumericString {
-		return v.FullBytes
+	if !ok || v.tag == asn1.TagNumericString {
+		return v.full
 	}
 	var out []byte
 	for _, field := range bytes.FieldsFunc([]byte(text), isNameSpace) {
@@ -65,23 +104,20 @@ func canonicalValue(v asn1.RawValue) []byte {
 
 // directoryString decodes the string types that occur in names to UTF-8.
 // OpenSSL reads all the one-byte types as Latin 1.
-func directoryString(v asn1.RawValue) (string, bool) {
-	if v.Class != asn1.ClassUniversal || v.IsCompound {
-		return "", false
-	}
-	switch v.Tag {
+func directoryString(v derElement) (string, bool) {
+	switch v.tag {
 	case asn1.TagUTF8String:
-		return string(v.Bytes), true
+		return string(v.body), true
 	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagNumericString, tagVisibleString:
-		runes := make([]rune, len(v.Bytes))
-		for i, c := range v.Bytes {
+		runes := make([]rune, len(v.body))
+		for i, c := range v.body {
 			runes[i] = rune(c)
 		}
 		return string(runes), true
 	case asn1.TagBMPString:
-		return fromBMP(v.Bytes)
+		return fromBMP(v.body)
 	case tagUniversalString:
-		return fromUniversal(v.Bytes)
+		return fromUniversal(v.body)
 	}
 	return "", false
 }
@@ -118,75 +154,9 @@ func isNameSpace(r rune) bool {
 	return r == ' ' || '\t' <= r && r <= '\r'
 }
 
-// nameValues returns the values of one attribute of a name, in order.
-func nameValues(raw []byte, oid asn1.ObjectIdentifier) []asn1.RawValue {
-	var name []nameAttributeSET
-	if _, err := asn1.Unmarshal(raw, &name); err != nil {
-		return nil
-	}
-	var values []asn1.RawValue
-	for _, set := range name {
-		for _, a := range set {
-			var id asn1.ObjectIdentifier
-			if _, err := asn1.Unmarshal(a.Type.FullBytes, &id); err == nil && id.Equal(oid) {
-				values = append(values, a.Value)
-			}
-		}
-	}
-	return values
-}
-
 // nameHash is X509_NAME_hash of a canonical name: what `openssl rehash` names
 // files by.
 func nameHash(canonical string) string {
 	sum := sha1.Sum([]byte(canonical))
 	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:]))
-}
-
-// derTLV encodes one element.
-func derTLV(tag byte, parts ...[]byte) []byte {
-	n := 0
-	for _, p := range parts {
-		n += len(p)
-	}
-	out := append([]byte{tag}, derLength(n)...)
-	for _, p := range parts {
-		out = append(out, p...)
-	}
-	return out
-}
-
-func derLength(n int) []byte {
-	if n < 0x80 {
-		return []byte{byte(n)}
-	}
-	var b []byte
-	for ; n > 0; n >>= 8 {
-		b = append([]byte{byte(n)}, b...)
-	}
-	return append([]byte{0x80 | byte(len(b))}, b...)
-}
-
-// derElements splits the contents of a SEQUENCE, or says that they are none.
-func derElements(b []byte) ([]asn1.RawValue, bool) {
-	var all []asn1.RawValue
-	for len(b) > 0 {
-		var v asn1.RawValue
-		rest, err := asn1.Unmarshal(b, &v)
-		if err != nil {
-			return nil, false
-		}
-		all, b = append(all, v), rest
-	}
-	return all, true
-}
-
-// derSequence splits an encoded SEQUENCE.
-func derSequence(b []byte) ([]asn1.RawValue, bool) {
-	var v asn1.RawValue
-	if rest, err := asn1.Unmarshal(b, &v); err != nil || len(rest) > 0 ||
-		v.Class != asn1.ClassUniversal || v.Tag != asn1.TagSequence || !v.IsCompound {
-		return nil, false
-	}
-	return derElements(v.Bytes)
 }

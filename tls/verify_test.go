@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -114,9 +115,35 @@ func writeFile(t testing.TB, name string, data []byte) {
 	}
 }
 
+// knownDifferences are the cases in which we refuse what LuaSec does not, or with
+// another text; docs/differences.md has them in the same order.
+var knownDifferences = []struct {
+	cases *regexp.Regexp
+	text  string
+}{
+	// crypto/x509 compares names byte by byte.
+	{regexp.MustCompile(`^of spelling `), string(errStandardNoChain)},
+	// crypto/x509 wants basic constraints of any CA of version 3.
+	{regexp.MustCompile(`^root: usage root$`), string(errStandardNoChain)},
+	// A Netscape certificate type makes no CA.
+	{regexp.MustCompile(`^root: (netscape|mail CA) root$`), string(errInvalidCA)},
+	{regexp.MustCompile(`^root not trusted: (netscape|mail CA) root$`), string(errSelfSignedInChain)},
+	// A proxy certificate is one with an extension that nobody handles.
+	{regexp.MustCompile(`^(right )?proxy$`), string(errCritical)},
+}
+
+func knownDifference(name string) (text string, known bool) {
+	for _, d := range knownDifferences {
+		if d.cases.MatchString(name) {
+			return d.text, true
+		}
+	}
+	return "", false
+}
+
 func TestVerifyAnswersAsLuaSec(t *testing.T) {
 	s := loadVerifySuite(t)
-	compared := 0
+	compared, differ := 0, 0
 	for _, c := range s.Cases {
 		o := s.options(t, c)
 		chain := s.chain(t, c.Chain)
@@ -130,12 +157,17 @@ func TestVerifyAnswersAsLuaSec(t *testing.T) {
 			o.IgnorePurpose = strings.Contains(way, "ignore_purpose")
 			got := Verify(chain, o)
 			compared++
-			if problem := want.differs(got); problem != "" {
+			problem := want.differs(got)
+			if text, known := knownDifference(c.Name); known && problem != "" && !got.OK && got.Text == text {
+				differ++
+				continue
+			}
+			if problem != "" {
 				t.Errorf("%s, %s: %s\nLuaSec: %+v\nhere:   %+v", c.Name, way, problem, want, got)
 			}
 		}
 	}
-	t.Logf("%d answers compared", compared)
+	t.Logf("%d answers compared, %d known to differ", compared, differ)
 }
 
 func (want verifyAnswer) differs(got Result) string {
@@ -182,7 +214,7 @@ func TestVerifySecurityLevel(t *testing.T) {
 		{"rsa1024", 1, ""},
 		{"rsa1024", -1, ""},
 		{"sha1", 1, "CA signature digest algorithm too weak"},
-		{"sha1", -1, ""},
+		{"sha1", -1, string(errStandardNoChain)}, // crypto/x509 takes no SHA-1
 		{"good", 2, ""},
 		{"good", 3, "EE certificate key too weak"},
 		{"p384", 3, "CA certificate key too weak"},
