@@ -2,8 +2,30 @@ package tls
 
 import (
 	"crypto/x509"
+	"errors"
 	"time"
 )
+
+// maxChainSize is OpenSSL's limit for the message with a peer's certificates
+// (SSL_MAX_CERT_LIST_DEFAULT), whether they are verified or not: what they cost
+// us grows with them.
+const maxChainSize = 100 << 10
+
+// errChainSize has OpenSSL's words.
+var errChainSize = errors.New("excessive message size")
+
+// checkChainSize comes before anything else is done with what a peer presented.
+func checkChainSize(chain []*x509.Certificate) error {
+	const lengthField = 3
+	size := lengthField
+	for _, x := range chain {
+		size += lengthField + len(x.Raw)
+	}
+	if size > maxChainSize {
+		return errChainSize
+	}
+	return nil
+}
 
 // verify checks what the peer presented, by the context's configuration.
 func (c *Context) verify(chain []*x509.Certificate, dane *DANE) Result {

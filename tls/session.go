@@ -208,6 +208,9 @@ func (s *Session) serverConfig(c *Context, protocol string) *stdtls.Config {
 
 // verify is crypto/tls's last word before the handshake is done.
 func (s *Session) verify(cs stdtls.ConnectionState) error {
+	if err := checkChainSize(cs.PeerCertificates); err != nil {
+		return err
+	}
 	s.result = s.context.verify(cs.PeerCertificates, s.options.DANE)
 	if !s.result.OK && s.context.VerifyPeer() && !s.context.VerifyContinue() {
 		return errUntrusty

@@ -212,6 +212,10 @@ func (v *verifier) checkSignatures() bool {
 }
 
 func (v *verifier) checkIssuer(n int, c, issuer *certFacts) bool {
+	if !v.work.take(signatureCost(issuer.PublicKey)) {
+		v.fail(n, errUnspecified)
+		return false
+	}
 	return v.failIf(issuer.refusesUsage(x509.KeyUsageCertSign), n+1, errUsageNoCertSign) &&
 		v.failIf(!c.sig.verify(issuer.PublicKey, c.RawTBSCertificate, c.Signature), n, errSignature)
 }

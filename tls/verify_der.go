@@ -50,15 +50,25 @@ func derNext(b []byte) (e derElement, rest []byte, ok bool) {
 }
 
 // derElements splits b into elements. Nothing may be left.
-func derElements(b []byte) (all []derElement, ok bool) {
-	for len(b) > 0 {
-		var e derElement
-		if e, b, ok = derNext(b); !ok {
-			return nil, false
-		}
-		all = append(all, e)
+func derElements(b []byte) ([]derElement, bool) {
+	n, ok := derCount(b)
+	if !ok {
+		return nil, false
+	}
+	all := make([]derElement, n)
+	for i := range all {
+		all[i], b, _ = derNext(b)
 	}
 	return all, true
+}
+
+func derCount(b []byte) (n int, ok bool) {
+	for ; len(b) > 0; n++ {
+		if _, b, ok = derNext(b); !ok {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // derOne reads b as one element with this tag and nothing behind it.

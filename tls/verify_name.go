@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A distinguishedName is RFC 5280, 4.1.2.4, as OpenSSL compares it.
@@ -65,7 +65,11 @@ func (n *distinguishedName) addSet(set derElement) (canonical []byte, ok bool) {
 		if !ok || a.tag != derSequenceTag || len(fields) != 2 || fields[0].tag != derOID {
 			return nil, false
 		}
-		members[i] = derTLV(derSequenceTag, fields[0].full, canonicalValue(fields[1]))
+		value, ok := canonicalValue(fields[1])
+		if !ok {
+			return nil, false
+		}
+		members[i] = derTLV(derSequenceTag, fields[0].full, value)
 		n.add(string(fields[0].body), fields[1])
 	}
 	slices.SortFunc(members, bytes.Compare)
@@ -82,10 +86,11 @@ func (n *distinguishedName) add(oid string, value derElement) {
 	}
 }
 
-func canonicalValue(v derElement) []byte {
+// canonicalValue fails for a value that is no string or cannot be decoded.
+func canonicalValue(v derElement) (encoded []byte, ok bool) {
 	text, ok := directoryString(v)
 	if !ok || v.tag == asn1.TagNumericString {
-		return v.full
+		return v.full, ok
 	}
 	var out []byte
 	for _, field := range bytes.FieldsFunc([]byte(text), isNameSpace) {
@@ -95,11 +100,9 @@ func canonicalValue(v derElement) []byte {
 		out = append(out, field...)
 	}
 	for i, c := range out {
-		if 'A' <= c && c <= 'Z' {
-			out[i] = c + 'a' - 'A'
-		}
+		out[i] = lowerASCII(c)
 	}
-	return derTLV(asn1.TagUTF8String, out)
+	return derTLV(asn1.TagUTF8String, out), true
 }
 
 // directoryString decodes the string types that occur in names to UTF-8.
@@ -107,46 +110,37 @@ func canonicalValue(v derElement) []byte {
 func directoryString(v derElement) (string, bool) {
 	switch v.tag {
 	case asn1.TagUTF8String:
-		return string(v.body), true
-	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagNumericString, tagVisibleString:
+		return string(v.body), utf8.Valid(v.body)
+	case asn1.TagPrintableString, asn1.TagIA5String, asn1.TagT61String, asn1.TagNumericString:
 		runes := make([]rune, len(v.body))
 		for i, c := range v.body {
 			runes[i] = rune(c)
 		}
 		return string(runes), true
 	case asn1.TagBMPString:
-		return fromBMP(v.body)
+		return fromCodePoints(v.body, 2)
 	case tagUniversalString:
-		return fromUniversal(v.body)
+		return fromCodePoints(v.body, 4)
 	}
 	return "", false
 }
 
-const (
-	tagVisibleString   = 26
-	tagUniversalString = 28
-)
+const tagUniversalString = 28
 
-func fromBMP(b []byte) (string, bool) {
-	if len(b)%2 != 0 {
-		return "", false
+// fromCodePoints decodes characters of so many bytes each. Surrogates are none.
+func fromCodePoints(b []byte, size int) (string, bool) {
+	runes := make([]rune, 0, len(b)/size)
+	for ; len(b) >= size; b = b[size:] {
+		var r rune
+		for _, c := range b[:size] {
+			r = r<<8 | rune(c)
+		}
+		if !utf8.ValidRune(r) {
+			return "", false
+		}
+		runes = append(runes, r)
 	}
-	units := make([]uint16, len(b)/2)
-	for i := range units {
-		units[i] = binary.BigEndian.Uint16(b[2*i:])
-	}
-	return string(utf16.Decode(units)), true
-}
-
-func fromUniversal(b []byte) (string, bool) {
-	if len(b)%4 != 0 {
-		return "", false
-	}
-	runes := make([]rune, len(b)/4)
-	for i := range runes {
-		runes[i] = rune(binary.BigEndian.Uint32(b[4*i:]))
-	}
-	return string(runes), true
+	return string(runes), len(b) == 0
 }
 
 // isNameSpace is ossl_isspace: the white space of the C locale and no other.

@@ -44,13 +44,19 @@ func shapedValidity(e derElement) bool {
 // shapedOptions checks the unique identifiers and the extensions.
 func shapedOptions(fields []derElement, version int) bool {
 	allowed := map[int][]byte{2: {0x81, 0x82}, 3: {0x81, 0x82, 0xa3}}[version]
-	if !derTags(fields, allowed...) {
-		return false
+	ok := derTags(fields, allowed...)
+	for _, f := range fields {
+		if f.tag == 0xa3 {
+			ok = ok && shapedExtensions(f.body)
+		} else {
+			ok = ok && derElement{tag: derBitString, body: f.body}.validPrimitive()
+		}
 	}
-	if len(fields) == 0 || fields[len(fields)-1].tag != 0xa3 {
-		return true
-	}
-	extensions, ok := derList(fields[len(fields)-1].body, derSequenceTag)
+	return ok
+}
+
+func shapedExtensions(b []byte) bool {
+	extensions, ok := derList(b, derSequenceTag)
 	for _, e := range extensions {
 		ok = ok && shapedExtension(e)
 	}
