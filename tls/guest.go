@@ -95,7 +95,7 @@ func (w *worker) presentGuest() *Guest {
 func (w *worker) dueGuest() *Guest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.steps) == 0 || time.Since(w.visited) < guestPause {
+	if w.idle() || time.Since(w.visited) < guestPause {
 		return nil
 	}
 	return w.guest

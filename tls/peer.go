@@ -14,15 +14,28 @@ const maxChainSize = 100 << 10
 // errChainSize has OpenSSL's words.
 var errChainSize = errors.New("excessive message size")
 
-// checkChainSize comes before anything else is done with what a peer presented.
-func checkChainSize(chain []*x509.Certificate) error {
+// longChain is a size above which a chain may cost more than some ms. Those of
+// public CAs have 3 to 6 KB.
+const longChain = 12 << 10
+
+// chainSize is that of the message with the certificates.
+func chainSize(chain []*x509.Certificate) int {
 	const lengthField = 3
 	size := lengthField
 	for _, x := range chain {
 		size += lengthField + len(x.Raw)
 	}
+	return size
+}
+
+// checkPeer comes before anything else is done with what a peer presented.
+func (s *Session) checkPeer(chain []*x509.Certificate) error {
+	size := chainSize(chain)
 	if size > maxChainSize {
 		return errChainSize
+	}
+	if size > longChain {
+		s.transport.handshake.letOthersFirst(s.transport.yield)
 	}
 	return nil
 }

@@ -208,7 +208,7 @@ func (s *Session) serverConfig(c *Context, protocol string) *stdtls.Config {
 
 // verify is crypto/tls's last word before the handshake is done.
 func (s *Session) verify(cs stdtls.ConnectionState) error {
-	if err := checkChainSize(cs.PeerCertificates); err != nil {
+	if err := s.checkPeer(cs.PeerCertificates); err != nil {
 		return err
 	}
 	s.result = s.context.verify(cs.PeerCertificates, s.options.DANE)

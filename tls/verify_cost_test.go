@@ -128,8 +128,8 @@ func parsed(t testing.TB, c stdtls.Certificate) (chain []*x509.Certificate) {
 func TestVerifyCostHasABound(t *testing.T) {
 	for _, s := range costShapes {
 		chain := parsed(t, s.chain(t))
-		if err := checkChainSize(chain); err != nil {
-			t.Errorf("%s: %v", s.what, err)
+		if size := chainSize(chain); size > maxChainSize {
+			t.Errorf("%s: %d bytes", s.what, size)
 		}
 		checkCost(t, s.what, chain)
 	}

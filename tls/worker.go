@@ -19,9 +19,11 @@ type worker struct {
 	load atomic.Int64 // steps that wait, and the one under way
 	bell bell.Bell
 
-	mu    bell.Lock
-	steps []*handshake
-	guest *Guest
+	mu     bell.Lock
+	steps  []*handshake
+	long   []*handshake // steps that take long: others go first
+	passed int          // others that went first, since the latest of these
+	guest  *Guest
 
 	told    []func()  // whom to tell of the latest steps
 	since   int       // steps since the first of them
@@ -117,15 +119,38 @@ func (w *worker) next() *handshake {
 func (w *worker) take() *handshake {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.steps) == 0 {
-		return nil
+	for {
+		queue := w.nextQueue()
+		if len(*queue) == 0 {
+			return nil
+		}
+		h := (*queue)[0]
+		(*queue)[0] = nil // the array would keep it, with its connection, until the next burst
+		*queue = (*queue)[1:]
+		if h.long && queue == &w.steps { // it was queued before it knew
+			w.long = append(w.long, h)
+			continue
+		}
+		h.queued = false
+		return h
 	}
-	h := w.steps[0]
-	w.steps[0] = nil // the array would keep it, with its connection, until the next burst
-	w.steps = w.steps[1:]
-	h.queued = false
-	return h
 }
+
+// nextQueue passes over the long steps for others, but not for ever.
+func (w *worker) nextQueue() *[]*handshake {
+	switch {
+	case len(w.long) == 0:
+		return &w.steps
+	case len(w.steps) == 0, w.passed >= fullBatch:
+		w.passed = 0
+		return &w.long
+	}
+	w.passed++
+	return &w.steps
+}
+
+// idle says that no step waits.
+func (w *worker) idle() bool { return len(w.steps)+len(w.long) == 0 }
 
 func (w *worker) step(h *handshake) {
 	h.step()
@@ -197,6 +222,7 @@ type handshake struct {
 	tell   func()
 	news   bool // tell is to be called after this step
 	queued bool // guarded by worker.mu
+	long   bool // the next step takes long; the same
 }
 
 // lastWorker is the one that got the latest handshake.
@@ -225,11 +251,30 @@ func (h *handshake) resume() {
 	w.mu.Lock()
 	if !h.queued {
 		h.queued = true
-		w.steps = append(w.steps, h)
+		if h.long {
+			w.long = append(w.long, h)
+		} else {
+			w.steps = append(w.steps, h)
+		}
 		w.load.Add(1)
 	}
 	w.mu.Unlock()
 	w.bell.Ring()
+}
+
+// letOthersFirst is for a step that is about to compute for long: it goes on when
+// others have made theirs. yield is the coroutine's.
+func (h *handshake) letOthersFirst(yield func()) {
+	h.setLong(true)
+	h.resume()
+	yield()
+	h.setLong(false)
+}
+
+func (h *handshake) setLong(long bool) {
+	h.worker.mu.Lock()
+	defer h.worker.mu.Unlock()
+	h.long = long
 }
 
 func (h *handshake) step() {

@@ -90,6 +90,28 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	receive(t, happened, "a1", "b1", "a2", "b2")
 }
 
+// TestLongStepsLetOthersFirst: though there was input before, which queued them
+// as any other, but no more than a batch of others.
+func TestLongStepsLetOthersFirst(t *testing.T) {
+	happened := make(chan string, 30)
+	w := idleWorker()
+	long := &handshake{worker: w}
+	long.run = func(yield func()) {
+		long.resume() // there is input
+		for range fullBatch + 1 {
+			(&handshake{worker: w, run: func(func()) { happened <- "other" }}).resume()
+		}
+		long.letOthersFirst(yield)
+		happened <- "long"
+	}
+	long.resume()
+	for range fullBatch {
+		receive(t, happened, "other")
+	}
+	receive(t, happened, "long", "other")
+	w.waitIdle(t)
+}
+
 // TestNewsIsToldInBatches: not for each step of many, and not later than
 // when there is none left.
 func TestNewsIsToldInBatches(t *testing.T) {
