@@ -35,7 +35,7 @@ func TestVerifyAcceptsNothingThatOpenSSLRefuses(t *testing.T) {
 		}
 		return n
 	}
-	n, seed := number("VERIFY_RANDOM", 2000), number("VERIFY_SEED", int(time.Now().UnixNano()%1e9))
+	n, seed := number("VERIFY_RANDOM", 1500), number("VERIFY_SEED", int(time.Now().UnixNano()%1e9))
 	t.Logf("VERIFY_SEED=%d", seed)
 	for _, odd := range []bool{false, true} {
 		w := newWorld(uint64(seed), odd)
