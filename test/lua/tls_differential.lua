@@ -54,7 +54,7 @@ for _, version in ipairs { "1.2", "1.3" } do
 	-- Client certificates at our server
 	local ask = { ca = true, verify = { "peer", "client_once" } };
 	for _, cert in ipairs { "client", "clientrsa", "clientlong", "clientonly", "serveronly", "expired", "notyet", "clientself",
-		"short", "untrusted", "untrusted-chain" } do
+		"short", "untrusted", "untrusted-chain", "hidden" } do
 		local args = ("-cert @%s.pem -key @%s.key -cert_chain @%s.pem"):format(cert, cert, cert);
 		server("client certificate " .. cert .. ", lsec_continue", with(ask, { verifyext = relaxed }), args);
 		server("client certificate " .. cert, ask, args);

@@ -11,6 +11,7 @@ local known = {
 		key = "other"; go = "^sslv3 alert bad certificate$";
 		epoll = {
 			"^sslv3 alert unsupported certificate$", "^sslv3 alert certificate expired$", "^tlsv1 alert unknown ca$",
+			"^sslv3 alert certificate unknown$",
 		};
 	};
 	{
@@ -56,6 +57,10 @@ local known = {
 	{
 		why = "a hello that cannot be read is one thing to crypto/tls";
 		case = "gets a hello that is none"; key = "reason";
+	};
+	{
+		why = "OpenSSL reads a subjectAltName with a byte behind it, and finds a name that its CA may not give; here it is invalid";
+		case = "client certificate hidden"; key = "verification"; go = "invalid or inconsistent certificate extension";
 	};
 	{
 		why = "a close_notify instead of a hello is an end";

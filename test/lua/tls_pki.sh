@@ -43,6 +43,12 @@ extendedKeyUsage = serverAuth
 [client]
 basicConstraints = CA:false
 extendedKeyUsage = clientAuth
+[narrow]
+basicConstraints = critical,CA:true,pathlen:0
+nameConstraints = critical,permitted;DNS:allowed.example
+[hidden]
+# DNS:victim.example, and a byte behind the SEQUENCE
+subjectAltName = DER:30:10:82:0e:76:69:63:74:69:6d:2e:65:78:61:6d:70:6c:65:00
 END
 : >index.txt
 mkdir -p issued hashed
@@ -100,6 +106,13 @@ leaf clientonly ec client.example ca client
 leaf serveronly ec a.example ca server
 leaf clientlong ec client.example middle both
 cat clientlong.crt middle.crt >clientlong.pem
+ec narrow
+openssl req -new -config ca.cnf -key narrow.key -subj "/CN=narrow" -out narrow.csr
+sign narrow ca narrow
+ec hidden
+openssl req -new -config ca.cnf -key hidden.key -subj "/CN=www.allowed.example" -out hidden.csr
+sign hidden narrow hidden
+cat hidden.crt narrow.crt >hidden.pem
 for self in self clientself; do
 	ec $self
 	openssl req -x509 -config ca.cnf -key $self.key -subj "/CN=$self.example" -days 3650 -out $self.pem
