@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"time"
 
 	"net.server_go/bell"
 )
@@ -52,22 +50,6 @@ const (
 	StateFailed
 )
 
-// Hello is what a client asked for.
-type Hello struct {
-	ServerName string
-	ALPN       []string
-}
-
-// Answer decides how a server goes on after Hello.
-type Answer struct {
-	// Context replaces the session's own; nil refuses the name.
-	Context *Context
-	// ALPN is the protocol chosen. With ALPNChosen false the context's own
-	// list decides.
-	ALPN       string
-	ALPNChosen bool
-}
-
 var (
 	errAgain    error = again{}
 	errCut            = errors.New("unexpected eof while reading")
@@ -75,14 +57,6 @@ var (
 	errName           = errors.New("callback failed")
 	errStopped        = errors.New("closed")
 )
-
-// again is what the transport's Read says when there is nothing: crypto/tls
-// goes on later after an error that is temporary.
-type again struct{}
-
-func (again) Error() string   { return "no data yet" }
-func (again) Timeout() bool   { return true }
-func (again) Temporary() bool { return true }
 
 // NewSession prepares a session; Start begins it.
 func NewSession(c *Context, o Options) *Session {
@@ -134,76 +108,11 @@ func (s *Session) State() State {
 	return s.state
 }
 
-// Hello is what the client sent, from StateHello on.
-func (s *Session) Hello() Hello {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hello
-}
-
 // Err is why the session is in StateFailed.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-// gotHello chooses the configuration for a client.
-func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error) {
-	answer := Answer{Context: s.context}
-	s.mu.Lock()
-	s.hello = Hello{info.ServerName, info.SupportedProtos}
-	if s.stopped {
-		s.mu.Unlock()
-		return nil, errStopped
-	}
-	if s.options.AskHello {
-		s.state = StateHello
-		s.transport.news()
-		for s.state == StateHello {
-			s.mu.Unlock()
-			s.transport.yield()
-			s.mu.Lock()
-		}
-		answer = s.answer
-	}
-	s.mu.Unlock()
-	if answer.Context == nil {
-		// Without any certificate crypto/tls sends unrecognized_name.
-		s.refused = true
-		config := s.context.ServerConfig()
-		config.Certificates, config.GetCertificate = nil, nil
-		return config, nil
-	}
-	s.context = answer.Context
-	protocol := answer.ALPN
-	if !answer.ALPNChosen {
-		protocol = answer.Context.SelectALPN(info.SupportedProtos)
-	}
-	return s.serverConfig(answer.Context, protocol), nil
-}
-
-// Answer lets a session in StateHello go on.
-func (s *Session) Answer(a Answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state == StateHello {
-		s.state = StateHandshake
-		s.answer = a
-		s.transport.resume()
-	}
-}
-
-// serverConfig names at most one protocol: crypto/tls refuses a client whose
-// list has none of the server's, where OpenSSL's callback lets it go on
-// without ALPN.
-func (s *Session) serverConfig(c *Context, protocol string) *stdtls.Config {
-	config := c.ServerConfig()
-	config.VerifyConnection = s.verify
-	if protocol != "" {
-		config.NextProtos = []string{protocol}
-	}
-	return config
 }
 
 // verify is crypto/tls's last word before the handshake is done.
@@ -314,173 +223,3 @@ func (s *Session) ExportKeyingMaterial(label string, context []byte, length int)
 	cs := s.ConnectionState()
 	return cs.ExportKeyingMaterial(label, context, length)
 }
-
-// transport is the memory below crypto/tls. While the handshake runs its
-// Read yields until there is something; afterwards it says errAgain.
-type transport struct {
-	mu        bell.Lock
-	in, out   []byte
-	lent      bool // in is somebody else's
-	full      bool // there will be news when there is room
-	handshake *handshake
-	over      bool // the handshake
-	ended     error
-	yield     func() // of the handshake
-}
-
-func (t *transport) Read(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for len(t.in) == 0 {
-		if t.ended != nil {
-			return 0, t.ended
-		}
-		if t.over {
-			return 0, errAgain
-		}
-		t.wait()
-	}
-	n := copy(p, t.in)
-	if t.in = t.in[n:]; len(t.in) == 0 {
-		t.in = nil
-	}
-	if t.full && len(t.in) < inputLimit {
-		t.full = false
-		if !t.over {
-			t.handshake.news = true
-		}
-	}
-	return n, nil
-}
-
-// wait lets other handshakes go on until there may be input.
-func (t *transport) wait() {
-	if len(t.out) > 0 {
-		t.handshake.news = true
-	}
-	t.mu.Unlock()
-	t.yield()
-	t.mu.Lock()
-}
-
-// news says that the loop is to look at the session after this step.
-func (t *transport) news() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.handshake.news = true
-}
-
-// begin starts the handshake h.
-func (t *transport) begin(h *handshake) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.handshake = h
-	h.resume()
-}
-
-// resume lets the handshake go on, if there is one.
-func (t *transport) resume() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.resumeHandshake()
-}
-
-func (t *transport) resumeHandshake() {
-	if t.handshake != nil {
-		t.handshake.resume()
-	}
-}
-
-// Write queues: crypto/tls takes an error of a write for permanent.
-func (t *transport) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.out = append(t.out, p...)
-	return len(p), nil
-}
-
-// reserve makes room for so much more output at once, which is cheaper than
-// growing by and by.
-func (t *transport) reserve(size int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if cap(t.out)-len(t.out) < size {
-		t.out = append(make([]byte, 0, len(t.out)+size), t.out...)
-	}
-}
-
-// lend reports false if there is something that comes before data.
-func (t *transport) lend(data []byte) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.in) > 0 || !t.over {
-		return false
-	}
-	t.in, t.lent = data, true
-	return true
-}
-
-func (t *transport) takeBack() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.lent {
-		t.in, t.lent = append([]byte(nil), t.in...), false
-	}
-}
-
-func (t *transport) reuse(memory []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.out == nil {
-		t.out = memory[:0]
-	}
-}
-
-func (t *transport) feed(data []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.in = append(t.in, data...)
-	t.resumeHandshake()
-}
-
-// inputLimit is how much a peer may send ahead of the handshake.
-const inputLimit = 128 << 10
-
-func (t *transport) isFull() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.full = len(t.in) >= inputLimit
-	return t.full
-}
-
-func (t *transport) end(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ended = err
-	t.resumeHandshake()
-}
-
-func (t *transport) takeOutput() []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := t.out
-	t.out = nil
-	return out
-}
-
-func (t *transport) handshakeOver() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.handshake.news = true
-	t.over, t.handshake, t.yield = true, nil, nil
-}
-
-// crypto/tls calls none of these unless it is asked to close or to time out.
-func (t *transport) Close() error                     { return nil }
-func (t *transport) LocalAddr() net.Addr              { return nil }
-func (t *transport) RemoteAddr() net.Addr             { return nil }
-func (t *transport) SetDeadline(time.Time) error      { return nil }
-func (t *transport) SetReadDeadline(time.Time) error  { return nil }
-func (t *transport) SetWriteDeadline(time.Time) error { return nil }
-
-var _ io.ReadWriteCloser = (*transport)(nil)
