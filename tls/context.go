@@ -1,12 +1,12 @@
 package tls
 
 import (
-	"crypto/rand"
 	stdtls "crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Context is what LuaSec's context is: a configuration, checked, with its
@@ -17,6 +17,7 @@ type Context struct {
 	certificates []stdtls.Certificate
 	cas          *CAStore
 	level        int
+	tickets      ticketSecrets
 }
 
 // NewContext does what LuaSec's newcontext does, in its order and with its
@@ -70,7 +71,7 @@ func newContext(cfg Config, n *notices) (c *Context, err error) {
 	if err = c.setVersionsAndSuites(wanted, n); err != nil {
 		return nil, err
 	}
-	c.setTickets()
+	c.base.SessionTicketsDisabled = slices.Contains(cfg.Options, "no_ticket")
 	return c, nil
 }
 
@@ -168,21 +169,13 @@ func someOf(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// setTickets gives a server one key for all of its sessions, as OpenSSL's
-// contexts have; crypto/tls by itself would make a key for each clone.
-func (c *Context) setTickets() {
-	c.base.SessionTicketsDisabled = slices.Contains(c.config.Options, "no_ticket")
-	if c.Server() && !c.base.SessionTicketsDisabled {
-		var key [32]byte
-		rand.Read(key[:]) // never fails
-		c.base.SetSessionTicketKeys([][32]byte{key})
-	}
-}
-
-// ServerConfig is a fresh configuration for a server. ALPN and verification are
-// left to the session.
-func (c *Context) ServerConfig() *stdtls.Config {
+// ServerConfig is a fresh configuration for a server, for a client that asks by
+// SNI for name, "" for none. ALPN and verification are left to the session.
+func (c *Context) ServerConfig(name string) *stdtls.Config {
 	config := c.base.Clone()
+	if !config.SessionTicketsDisabled {
+		config.SetSessionTicketKeys(c.tickets.keys(name, time.Now()))
+	}
 	switch len(c.certificates) {
 	case 0:
 	case 1:

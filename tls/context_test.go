@@ -85,7 +85,7 @@ func TestVersions(t *testing.T) {
 		{"tlsv1_3", "", "", v13, v13, ""},
 	} {
 		c, notices := newTestContext(t, Config{Protocol: test.protocol, Options: strings.Fields(test.options), Ciphers: test.ciphers})
-		config := c.ServerConfig()
+		config := c.ServerConfig("")
 		if config.MinVersion != test.lowest || config.MaxVersion != test.highest {
 			t.Errorf("%v: %x to %x", test, config.MinVersion, config.MaxVersion)
 		}
@@ -154,7 +154,7 @@ func TestSuitesAndCurves(t *testing.T) {
 		Ciphers:    "ECDHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256",
 		CurvesList: "X25519:prime256v1:secp384r1:P-521:X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024",
 	})
-	for _, config := range []*stdtls.Config{c.ServerConfig(), c.ClientConfig()} {
+	for _, config := range []*stdtls.Config{c.ServerConfig(""), c.ClientConfig()} {
 		if want := []uint16{0xc030, 0xc02f}; !slices.Equal(config.CipherSuites, want) {
 			t.Errorf("suites %x", config.CipherSuites)
 		}
@@ -165,15 +165,15 @@ func TestSuitesAndCurves(t *testing.T) {
 		}
 	}
 	c, _ = newTestContext(t, Config{Ciphers: "DHE"})
-	if config := c.ServerConfig(); config.MinVersion != stdtls.VersionTLS13 {
+	if config := c.ServerConfig(""); config.MinVersion != stdtls.VersionTLS13 {
 		t.Error("TLS 1.2 without a suite that was asked for")
 	}
 	c, _ = newTestContext(t, Config{Curve: "secp384r1"})
-	if config := c.ServerConfig(); !slices.Equal(config.CurvePreferences, []stdtls.CurveID{stdtls.CurveP384}) {
+	if config := c.ServerConfig(""); !slices.Equal(config.CurvePreferences, []stdtls.CurveID{stdtls.CurveP384}) {
 		t.Errorf("curves %v", config.CurvePreferences)
 	}
 	c, _ = newTestContext(t, Config{})
-	if config := c.ServerConfig(); config.CipherSuites != nil || config.CurvePreferences != nil {
+	if config := c.ServerConfig(""); config.CipherSuites != nil || config.CurvePreferences != nil {
 		t.Error("something was chosen that was not asked for")
 	}
 }
@@ -190,7 +190,7 @@ func TestHandshakeWithEachSuite(t *testing.T) {
 		cfg.Ciphers, cfg.Protocol = s.name+":@SECLEVEL=0", "tlsv1_2"
 		server, _ := newTestContext(t, cfg)
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "any", Ciphers: cfg.Ciphers})
-		_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
+		_, cs, err := stdHandshake(t, server.ServerConfig(""), client.ClientConfig())
 		if err != nil || InfoOf(cs).Cipher != s.name {
 			t.Errorf("%s: %s, %v", s.name, InfoOf(cs).Cipher, err)
 		}
@@ -205,7 +205,7 @@ func TestHandshakeWithEachProtocol(t *testing.T) {
 		cfg.Protocol = protocol
 		server, _ := newTestContext(t, cfg)
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "any", Ciphers: "ALL:@SECLEVEL=0"})
-		_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
+		_, cs, err := stdHandshake(t, server.ServerConfig(""), client.ClientConfig())
 		if err != nil || InfoOf(cs).Protocol != want {
 			t.Errorf("%s: %s, %v", protocol, InfoOf(cs).Protocol, err)
 		}
@@ -219,7 +219,7 @@ func TestHandshakeWithEachKey(t *testing.T) {
 			cfg.Verify, cfg.Protocol = []string{"peer", "fail_if_no_peer_cert"}, protocol
 			server, _ := newTestContext(t, cfg)
 			client, _ := newTestContext(t, files("client", name))
-			atServer, atClient, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
+			atServer, atClient, err := stdHandshake(t, server.ServerConfig(""), client.ClientConfig())
 			if err != nil {
 				t.Errorf("%s, %s: %v", name, protocol, err)
 				continue
@@ -244,7 +244,7 @@ func TestServerChoosesByKey(t *testing.T) {
 		client, _ := newTestContext(t, Config{Mode: "client", Protocol: "tlsv1_2", Ciphers: ciphers})
 		config := client.ClientConfig()
 		config.ServerName = "name.that.is.in.neither"
-		_, cs, err := stdHandshake(t, server.ServerConfig(), config)
+		_, cs, err := stdHandshake(t, server.ServerConfig(""), config)
 		if err != nil || !cs.PeerCertificates[0].Equal(certificateOf(t, want)) {
 			t.Errorf("%s: %v", ciphers, err)
 		}
@@ -266,7 +266,7 @@ func TestChainIsSent(t *testing.T) {
 	brokenFiles(t)
 	server, _ := newTestContext(t, Config{Certificates: []KeyPair{{Certificate: "chain.crt", Key: "keys/rsa.key"}}})
 	client, _ := newTestContext(t, Config{Mode: "client"})
-	_, cs, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig())
+	_, cs, err := stdHandshake(t, server.ServerConfig(""), client.ClientConfig())
 	if err != nil || len(cs.PeerCertificates) != 2 || cs.PeerCertificates[0].Subject.CommonName != "leaf" {
 		t.Errorf("%d certificates, %v", len(cs.PeerCertificates), err)
 	}
@@ -292,7 +292,7 @@ func TestClientCertificate(t *testing.T) {
 		cfg := files("server", "p256")
 		cfg.Verify = strings.Fields(test.verify)
 		server, _ := newTestContext(t, cfg)
-		config := server.ServerConfig()
+		config := server.ServerConfig("")
 		config.ClientCAs = x509.NewCertPool() // names an authority that is not the client's
 		config.ClientCAs.AddCert(certificateOf(t, "p384"))
 		cs, _, err := stdHandshake(t, config, test.client.ClientConfig())
@@ -308,7 +308,7 @@ func TestServerWithoutCertificate(t *testing.T) {
 		t.Errorf("has a certificate, or %v", notices)
 	}
 	client, _ := newTestContext(t, Config{Mode: "client"})
-	if _, _, err := stdHandshake(t, server.ServerConfig(), client.ClientConfig()); err == nil {
+	if _, _, err := stdHandshake(t, server.ServerConfig(""), client.ClientConfig()); err == nil {
 		t.Error("a handshake without a certificate")
 	}
 }
@@ -326,7 +326,7 @@ func TestTickets(t *testing.T) {
 		config.ClientSessionCache = stdtls.NewLRUClientSessionCache(1)
 		config.ServerName = "a"
 		for i, resumed := range []bool{false, want} {
-			_, cs, err := stdHandshake(t, server.ServerConfig(), config)
+			_, cs, err := stdHandshake(t, server.ServerConfig(""), config)
 			if err != nil || cs.DidResume != resumed {
 				t.Errorf("%q, connection %d: resumed %t, %v", options, i, cs.DidResume, err)
 			}
@@ -379,11 +379,11 @@ func TestAnswers(t *testing.T) {
 // its configuration must not show in another's.
 func TestConfigsAreFresh(t *testing.T) {
 	c, _ := newTestContext(t, files("server", "rsa"))
-	a := c.ServerConfig()
+	a := c.ServerConfig("")
 	a.NextProtos = []string{"h2"}
 	a.Certificates = nil
 	a.MinVersion = 0
-	b := c.ServerConfig()
+	b := c.ServerConfig("")
 	if b.NextProtos != nil || len(b.Certificates) != 1 || b.MinVersion == 0 {
 		t.Error("configurations share what they must not")
 	}
@@ -411,7 +411,7 @@ func TestProsodyDefaults(t *testing.T) {
 			}
 		}
 		client, _ := newTestContext(t, Config{Mode: "client"})
-		if _, _, err := stdHandshake(t, c.ServerConfig(), client.ClientConfig()); err != nil {
+		if _, _, err := stdHandshake(t, c.ServerConfig(""), client.ClientConfig()); err != nil {
 			t.Error(err)
 		}
 	}

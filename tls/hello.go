@@ -1,6 +1,10 @@
 package tls
 
-import stdtls "crypto/tls"
+import (
+	stdtls "crypto/tls"
+	"slices"
+	"strings"
+)
 
 // Hello is what a client asked for.
 type Hello struct {
@@ -27,37 +31,73 @@ func (s *Session) Hello() Hello {
 
 // gotHello chooses the configuration for a client.
 func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error) {
-	answer := Answer{Context: s.context}
-	s.mu.Lock()
-	s.hello = Hello{info.ServerName, info.SupportedProtos}
-	if s.stopped {
-		s.mu.Unlock()
-		return nil, errStopped
+	hello := Hello{info.ServerName, info.SupportedProtos}
+	if !hello.sane() {
+		return s.refuse(errHello), nil
 	}
-	if s.options.AskHello {
-		s.state = StateHello
-		s.transport.news()
-		for s.state == StateHello {
-			s.mu.Unlock()
-			s.transport.yield()
-			s.mu.Lock()
-		}
-		answer = s.answer
+	answer, err := s.ask(hello)
+	if err != nil {
+		return nil, err
 	}
-	s.mu.Unlock()
 	if answer.Context == nil {
-		// Without any certificate crypto/tls sends unrecognized_name.
-		s.refused = true
-		config := s.context.ServerConfig()
-		config.Certificates, config.GetCertificate = nil, nil
-		return config, nil
+		return s.refuse(errName), nil
 	}
 	s.context = answer.Context
 	protocol := answer.ALPN
 	if !answer.ALPNChosen {
-		protocol = answer.Context.SelectALPN(info.SupportedProtos)
+		protocol = answer.Context.SelectALPN(hello.ALPN)
 	}
-	return s.serverConfig(answer.Context, protocol), nil
+	return s.serverConfig(hello.ServerName, protocol), nil
+}
+
+// maxServerName is OpenSSL's TLSEXT_MAXLEN_host_name.
+const maxServerName = 255
+
+// sane reports whether the name may be a host's, in whatever encoding, and
+// nothing has a NUL, which ends strings in C and in Lua modules written in it.
+func (h Hello) sane() bool {
+	if len(h.ServerName) > maxServerName {
+		return false
+	}
+	for _, b := range []byte(h.ServerName) {
+		if b <= ' ' || b == '\x7f' {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(h.ALPN, func(p string) bool { return strings.Contains(p, "\x00") })
+}
+
+// ask makes the hello known, and waits for the answer if the options say so.
+func (s *Session) ask(hello Hello) (Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hello = hello
+	if s.stopped {
+		return Answer{}, errStopped
+	}
+	if !s.options.AskHello {
+		return Answer{Context: s.context}, nil
+	}
+	s.state = StateHello
+	s.transport.news()
+	for s.state == StateHello {
+		s.mu.Unlock()
+		s.transport.yield()
+		s.mu.Lock()
+	}
+	return s.answer, nil
+}
+
+// refuse is the configuration of a client that gets no further: without a
+// certificate crypto/tls sends unrecognized_name, and without tickets there is
+// no handshake that does without a certificate.
+func (s *Session) refuse(reason error) *stdtls.Config {
+	s.refusal = reason
+	config := s.context.ServerConfig("")
+	config.Certificates, config.GetCertificate = nil, nil
+	config.SessionTicketsDisabled = true
+	config.VerifyConnection = func(stdtls.ConnectionState) error { return reason }
+	return config
 }
 
 // Answer lets a session in StateHello go on.
@@ -74,8 +114,8 @@ func (s *Session) Answer(a Answer) {
 // serverConfig names at most one protocol: crypto/tls refuses a client whose
 // list has none of the server's, where OpenSSL's callback lets it go on
 // without ALPN.
-func (s *Session) serverConfig(c *Context, protocol string) *stdtls.Config {
-	config := c.ServerConfig()
+func (s *Session) serverConfig(name, protocol string) *stdtls.Config {
+	config := s.context.ServerConfig(name)
 	config.VerifyConnection = s.verify
 	if protocol != "" {
 		config.NextProtos = []string{protocol}

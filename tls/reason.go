@@ -67,8 +67,8 @@ var localReasons = []struct{ part, reason string }{
 // any, as LuaSec gives them (contract 3.6).
 func (s *Session) Reason(err error) string {
 	switch {
-	case s.refused:
-		return errName.Error()
+	case s.refusal != nil:
+		return s.refusal.Error()
 	case errors.Is(err, errCut):
 		return errCut.Error()
 	case errors.Is(err, errUntrusty):

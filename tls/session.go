@@ -18,8 +18,8 @@ type Session struct {
 	options   Options
 	conn      *stdtls.Conn
 	transport transport
-	result    Result
-	refused   bool // by the answer to the hello
+	result    Result // not OK before verify says so
+	refusal   error  // why the hello was refused, if it was
 
 	mu     bell.Lock // guards what follows, shared with the handshake
 	state  State
@@ -55,12 +55,13 @@ var (
 	errCut            = errors.New("unexpected eof while reading")
 	errUntrusty       = errors.New("certificate verify failed")
 	errName           = errors.New("callback failed")
+	errHello          = errors.New("bad extension")
 	errStopped        = errors.New("closed")
 )
 
 // NewSession prepares a session; Start begins it.
 func NewSession(c *Context, o Options) *Session {
-	s := &Session{context: c, options: o, result: Result{OK: true}}
+	s := &Session{context: c, options: o}
 	if c.Server() {
 		// All else is in the configuration that gotHello returns.
 		s.conn = stdtls.Server(&s.transport, &stdtls.Config{GetConfigForClient: s.gotHello})
@@ -95,7 +96,7 @@ func (s *Session) handshake(yield func()) {
 	s.err = err
 	s.state = StateOpen
 	if err != nil {
-		s.state = StateFailed
+		s.state, s.result = StateFailed, Result{}
 	}
 	s.mu.Unlock()
 	garbageLeft()
