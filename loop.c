@@ -182,6 +182,15 @@ static void deliver_ready(lua_State *L, struct backend *b, int index, const stru
 		call_watch(L, b, index, handle, "onwritable");
 }
 
+static void deliver_note(lua_State *L, int index, const struct sgo_event *ev)
+{
+	const char *tab = memchr(ev->bytes, '\t', ev->length);
+	lua_pushlstring(L, ev->bytes, (size_t)(tab - ev->bytes));
+	lua_pushlstring(L, tab + 1, (size_t)(ev->bytes + ev->length - tab - 1));
+	log_object(L, index, lua_tostring(L, -2), "%s", 1);
+	lua_pop(L, 1);
+}
+
 static void deliver_tls_started(lua_State *L, struct backend *b, int index, struct object *o)
 {
 	if (o->ended)
@@ -253,6 +262,9 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		o = find_object(b, ev->handle);
 		if (o && o->connected && !o->closing)
 			command_write(b, o, "", 0);
+		break;
+	case SGO_NOTE:
+		deliver_note(L, index, ev);
 		break;
 	case SGO_ACCEPTED:
 	case SGO_SIGNAL:

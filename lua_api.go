@@ -67,6 +67,7 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		SendTimeout:         t.number("send_timeout", d.SendTimeout),
 		ConnectTimeout:      t.number("connect_timeout", d.ConnectTimeout),
 		HandshakeTimeout:    t.number("ssl_handshake_timeout", d.HandshakeTimeout),
+		HandshakeDeadline:   t.number("ssl_handshake_deadline", d.HandshakeDeadline),
 		AcceptRetryInterval: t.number("accept_retry_interval", d.AcceptRetryInterval),
 		ReadSize:            t.count("read_size", d.ReadSize, 1),
 		Backlog:             t.count("tcp_backlog", d.Backlog, 0),

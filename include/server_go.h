@@ -170,6 +170,7 @@ enum sgo_event_kind {
 	SGO_TLS_STARTED,
 	SGO_HELLO,
 	SGO_SECURED,
+	SGO_NOTE, /* level, tab, line for the log */
 };
 
 struct sgo_event {

@@ -76,6 +76,7 @@ type conn struct {
 	out     []byte
 	sentOut int
 	sent    uint64
+	owed    int // of out, at most so much answers what was read: see maxOwed
 
 	written uint64 // bytes that the Lua side wrote
 
@@ -90,8 +91,10 @@ type conn struct {
 	// ns on the loop's clock, 0 for none.
 	readDeadline  int64
 	writeDeadline int64
-	pausedUntil   int64
-	trimAt        int64
+	// handshakeDeadline is for the whole handshake; writeDeadline for a step.
+	handshakeDeadline int64
+	pausedUntil       int64
+	trimAt            int64
 }
 
 // newConn enters fd, which it owns, into the table; cmdStart has it enter
@@ -134,7 +137,7 @@ func (c *conn) canRead() bool {
 	case securityHandshake:
 		return c.state == stateOpen && !c.eof && !c.inFlight && !c.session.Full()
 	case secured:
-		if c.more || c.eof {
+		if c.more || c.eof || c.owesMuch() {
 			return false
 		}
 	}
@@ -150,7 +153,7 @@ func (c *conn) mayDeliver() bool { return !c.inPause() && !c.inFlight }
 // waits for the Lua side that would come before the end of the stream, and it
 // is not in the midst of an answer, which a half-closed peer is to get.
 func (c *conn) mayReadAhead() bool {
-	return c.inPause() && !c.inFlight && c.drained == 0 && c.pending == nil && c.state == stateOpen && !c.finishing &&
+	return c.inPause() && !c.inFlight && !c.owesMuch() && c.drained == 0 && c.pending == nil && c.state == stateOpen && !c.finishing &&
 		(c.security == plain || c.security == secured)
 }
 
@@ -194,7 +197,7 @@ func (c *conn) update() {
 	if c.state == stateClosed {
 		return
 	}
-	if (c.pending != nil || c.more) && c.mayDeliver() && !c.resuming {
+	if (c.pending != nil || c.more && !c.owesMuch()) && c.mayDeliver() && !c.resuming {
 		c.resuming = true
 		c.loop.resumed = append(c.loop.resumed, c)
 	}
@@ -324,7 +327,7 @@ func (c *conn) received(data []byte) {
 
 // deliverPending delivers the next part of what the Lua side did not take.
 func (c *conn) deliverPending() {
-	if c.pending == nil && c.more && c.state == stateOpen && c.mayDeliver() && !c.finishing {
+	if c.pending == nil && c.more && c.state == stateOpen && c.mayDeliver() && !c.finishing && !c.owesMuch() {
 		c.readSecured()
 		return
 	}
@@ -521,6 +524,7 @@ func (c *conn) flush() {
 	}
 	if len(c.out) > 0 {
 		c.sentOut += n
+		c.owed = min(c.owed, len(c.out)-c.sentOut)
 	} else {
 		c.direct = data[n:]
 		c.keepDirect()
@@ -534,7 +538,7 @@ func (c *conn) flush() {
 // flushed is called when all output has gone.
 func (c *conn) flushed() {
 	c.loop.recycle(c.out)
-	c.direct, c.out, c.sentOut = nil, nil, 0
+	c.direct, c.out, c.sentOut, c.owed = nil, nil, 0, 0
 	switch c.security {
 	case securityWaits:
 		if c.finishing && len(c.early) == 0 {
@@ -612,7 +616,7 @@ func (l *Loop) deadline(seconds, standard float64) int64 {
 
 func (c *conn) armAlarm() {
 	first := int64(never)
-	for _, due := range [...]int64{c.readDeadline, c.writeDeadline, c.pausedUntil, c.trimAt} {
+	for _, due := range [...]int64{c.readDeadline, c.writeDeadline, c.handshakeDeadline, c.pausedUntil, c.trimAt} {
 		if due != 0 {
 			first = min(first, due)
 		}
@@ -626,7 +630,7 @@ func (c *conn) armAlarm() {
 func (c *conn) ring() {
 	now := c.loop.now
 	passed := func(due int64) bool { return due != 0 && due <= now }
-	if passed(c.writeDeadline) {
+	if passed(c.writeDeadline) || passed(c.handshakeDeadline) {
 		text := "write timeout"
 		if !c.announced || c.finishing {
 			text = "connection timeout"

@@ -38,6 +38,8 @@ const (
 	// Secured: the handshake is complete. Bytes are protocol and suite, each
 	// followed by a zero.
 	Secured
+	// Note: Bytes are a level, a tab and a line for the connection's log.
+	Note
 )
 
 // Event is one thing that the Lua side is told. Its bytes are valid until

@@ -112,7 +112,7 @@ func (c *conn) startTLS(cmd secureCommand) {
 	}
 	context, ok := c.loop.contexts.get(cmd.context)
 	if !ok {
-		c.loop.stats.handshakeFailed(cmd.text)
+		c.loop.stats.handshakeFailed(reasonNoContext)
 		c.end(cmd.text, false) // what was wrong with it
 		return
 	}
@@ -144,9 +144,14 @@ func (c *conn) feedPending(taken int) {
 	c.pending = nil
 }
 
+// setHandshakeDeadline is for a step of the handshake; the first time it sets that
+// for the whole too.
 func (c *conn) setHandshakeDeadline() {
-	timeout := c.loop.settings.HandshakeTimeout
-	c.writeDeadline = c.loop.deadline(timeout, timeout)
+	step, whole := c.loop.settings.HandshakeTimeout, c.loop.settings.HandshakeDeadline
+	c.writeDeadline = c.loop.deadline(step, step)
+	if c.handshakeDeadline == 0 {
+		c.handshakeDeadline = c.loop.deadline(whole, whole)
+	}
 }
 
 func (c *conn) beginHandshake() {
@@ -173,6 +178,7 @@ func (c *conn) handshakeProgress() {
 		case tls.StateOpen:
 			c.handshakeDone()
 		case tls.StateFailed:
+			c.note(c.session.Notice())
 			c.endWithAlert(c.session.Err())
 			return
 		}
@@ -181,11 +187,18 @@ func (c *conn) handshakeProgress() {
 	c.update()
 }
 
+// note has the Lua side log a notice, if there is one.
+func (c *conn) note(n tls.Notice) {
+	if n.Text != "" {
+		c.loop.emit(Event{Kind: Note, Handle: c.handle, text: n.Level + "\t" + n.Text})
+	}
+}
+
 func (c *conn) handshakeDone() {
 	c.security = secured
 	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
-	c.writeDeadline = 0
+	c.writeDeadline, c.handshakeDeadline = 0, 0
 	c.setReadDeadline(c.loop.settings.ReadTimeout)
 	info := tls.InfoOf(c.session.ConnectionState())
 	c.loop.emit(Event{Kind: Secured, Handle: c.handle, text: info.Protocol + "\x00" + info.Cipher + "\x00"})
@@ -287,7 +300,7 @@ func (c *conn) readSecured() {
 		return
 	}
 	n, err := c.readRecords(room)
-	c.takeCiphertext() // an answer to a key update
+	c.takeAnswers()
 	switch {
 	case n > 0:
 		c.received(room[:n])
@@ -308,7 +321,7 @@ func (c *conn) readSecured() {
 // tells of an error only if there is nothing before it; the next call finds it
 // again.
 func (c *conn) readRecords(room []byte) (n int, err error) {
-	for n < len(room) && err == nil {
+	for n < len(room) && err == nil && c.owed+c.session.OutputSize() < maxOwed {
 		var more int
 		more, err = c.session.Read(room[n:])
 		n += more
@@ -317,6 +330,20 @@ func (c *conn) readRecords(room []byte) (n int, err error) {
 		err = nil
 	}
 	return n, err
+}
+
+// maxOwed is how many bytes that TLS itself answers (to key updates, RFC 8446,
+// section 4.6.3) may wait for the kernel while more is read: a peer may go on asking
+// and never read. What the Lua side wrote does not count, for two that write much
+// before they read must not wait for each other.
+const maxOwed = 64 << 10
+
+func (c *conn) owesMuch() bool { return c.owed >= maxOwed }
+
+// takeAnswers takes the output that reading has caused.
+func (c *conn) takeAnswers() {
+	c.owed += c.session.OutputSize()
+	c.takeCiphertext()
 }
 
 // trimLater has the session let go of large buffers, unless the next large

@@ -207,6 +207,9 @@ func TestHandshakeTimeout(t *testing.T) {
 // TestHandshakeTimeoutIsForEachStep has a client send its hello bit by bit.
 func TestHandshakeTimeoutIsForEachStep(t *testing.T) {
 	l := newTestLoop(t)
+	settings := DefaultSettings()
+	settings.HandshakeDeadline = 3600
+	l.Configure(settings)
 	h, peer := l.accept(0)
 	l.startTLS(h, l.context("server"), 0, "")
 	l.await(TLSStarted, h)
@@ -218,6 +221,46 @@ func TestHandshakeTimeoutIsForEachStep(t *testing.T) {
 	}
 	l.advance(DefaultSettings().HandshakeTimeout + 1)
 	l.awaitClosed(h, "write timeout", false)
+}
+
+// TestHandshakeDeadlineIsForTheWhole: a byte just before each step's timeout holds
+// no connection, be we server or client, with TLS from the start or not.
+func TestHandshakeDeadlineIsForTheWhole(t *testing.T) {
+	for _, mode := range []string{"server", "client"} {
+		for flags, reason := range map[uint32]string{0: "write timeout", startDirect: "connection timeout"} {
+			l := newTestLoop(t)
+			settings := DefaultSettings()
+			settings.HandshakeDeadline = 130
+			l.Configure(settings)
+			h, peer := l.accept(0)
+			l.startTLS(h, l.context(mode), flags, "")
+			l.await(TLSStarted, h)
+			l.quiet()
+			for i, b := range []byte("\x16\x03") {
+				l.advance(DefaultSettings().HandshakeTimeout - 5)
+				say(t, peer, string(b))
+				l.quiet()
+				l.awaitStats(func(s Stats) bool { return s.Received > uint64(i) })
+			}
+			l.advance(130 - 2*55 - 2)
+			l.quiet()
+			l.advance(3)
+			l.awaitClosed(h, reason, false)
+		}
+	}
+}
+
+// TestHandshakeDeadlineEndsWithIt: an open connection has none.
+func TestHandshakeDeadlineEndsWithIt(t *testing.T) {
+	l := newTestLoop(t)
+	client, server := l.ends()
+	l.secure(client, server)
+	l.quiet()
+	l.advance(DefaultSettings().HandshakeDeadline + 1)
+	l.quiet()
+	if l.inner(client).handshakeDeadline != 0 || l.inner(server).handshakeDeadline != 0 {
+		t.Error("the deadline stays")
+	}
 }
 
 // TestHandshakeTimeoutAfterTheConnect: TLS was asked for before that.

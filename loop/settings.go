@@ -8,6 +8,7 @@ type Settings struct {
 	SendTimeout         float64
 	ConnectTimeout      float64
 	HandshakeTimeout    float64 // for each step of it
+	HandshakeDeadline   float64 // for all of it
 	AcceptRetryInterval float64
 	ReadSize            int
 	Backlog             int
@@ -26,6 +27,7 @@ func DefaultSettings() Settings {
 		SendTimeout:         180,
 		ConnectTimeout:      20,
 		HandshakeTimeout:    60,
+		HandshakeDeadline:   60,
 		AcceptRetryInterval: 10,
 		ReadSize:            8192,
 		Backlog:             128,

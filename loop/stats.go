@@ -42,8 +42,13 @@ type Stats struct {
 	Goroutines, Threads uint64
 }
 
-// maxReasons bounds Failures: a reason may come from a peer.
-const maxReasons = 32
+// maxReasons bounds Failures. A peer cannot use it up: the reasons of TLS are some
+// 120 and those of the system few, however it fails.
+const maxReasons = 256
+
+// reasonNoContext counts the contexts that cannot be used: each may have a text
+// of its own.
+const reasonNoContext = "no usable context"
 
 // Stats returns what there is to know now.
 func (l *Loop) Stats() Stats {

@@ -170,7 +170,7 @@ func TestStatsCountHandshakes(t *testing.T) {
 	refused, _ := l.accept(0)
 	l.startTLS(refused, 0, 0, "no such context")
 	l.awaitClosed(refused, "no such context", false)
-	want := map[string]uint64{"unexpected eof while reading": 1, "no such context": 1}
+	want := map[string]uint64{"unexpected eof while reading": 1, "no usable context": 1}
 	if s := l.Stats(); fmt.Sprint(s.Failures) != fmt.Sprint(want) || s.Running != 0 {
 		t.Errorf("failures %v and %d running, want %v and none", s.Failures, s.Running, want)
 	}

@@ -31,6 +31,7 @@ func (s *Session) Hello() Hello {
 
 // gotHello chooses the configuration for a client.
 func (s *Session) gotHello(info *stdtls.ClientHelloInfo) (*stdtls.Config, error) {
+	s.offer = info
 	hello := Hello{info.ServerName, info.SupportedProtos}
 	if !hello.sane() {
 		return s.refuse(errHello), nil

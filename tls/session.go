@@ -21,10 +21,13 @@ type Session struct {
 	result    Result // not OK before verify says so
 	refusal   error  // why the hello was refused, if it was
 
+	offer *stdtls.ClientHelloInfo // during a server's handshake
+
 	mu     bell.Lock // guards what follows, shared with the handshake
 	state  State
 	hello  Hello
 	err    error // why the handshake failed
+	notice Notice
 	answer Answer
 	// stopped: nobody will answer the hello.
 	stopped bool
@@ -86,7 +89,7 @@ func (s *Session) handshake(yield func()) {
 	err := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
-				err = fmt.Errorf("internal error: %v", r)
+				err = panicked{r}
 			}
 		}()
 		return s.conn.Handshake()
@@ -97,9 +100,39 @@ func (s *Session) handshake(yield func()) {
 	s.state = StateOpen
 	if err != nil {
 		s.state, s.result = StateFailed, Result{}
+		s.notice = s.failureNotice(err)
 	}
+	s.offer = nil
 	s.mu.Unlock()
 	garbageLeft()
+}
+
+// failureNotice is what an administrator has to know beside the reason.
+func (s *Session) failureNotice(err error) Notice {
+	var p panicked
+	if errors.As(err, &p) {
+		return Notice{"error", p.Error()}
+	}
+	switch s.Reason(err) {
+	case reasonNoCipher, reasonNoVersion, reasonNoKeyShare, reasonNoSignature:
+		if s.offer != nil {
+			return Notice{"debug", offerText(s.offer)}
+		}
+	}
+	return Notice{}
+}
+
+// panicked is the error for a panic, which nobody expects.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprintf("internal error: %.200q", fmt.Sprint(p.value)) }
+
+// Notice is what is to be logged of a handshake that failed, if its text is not
+// empty.
+func (s *Session) Notice() Notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.notice
 }
 
 // State returns the present state.
@@ -154,6 +187,9 @@ func (s *Session) ReuseOutput(memory []byte) { s.transport.reuse(memory) }
 
 // Output takes the ciphertext that is ready to be sent, nil if there is none.
 func (s *Session) Output() []byte { return s.transport.takeOutput() }
+
+// OutputSize is how many bytes Output would take.
+func (s *Session) OutputSize() int { return s.transport.outputSize() }
 
 // Read decrypts. It returns errors that Again reports as temporary when
 // there is no whole record, io.EOF after the peer's close_notify.

@@ -169,6 +169,12 @@ func (t *transport) takeOutput() []byte {
 	return out
 }
 
+func (t *transport) outputSize() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.out)
+}
+
 func (t *transport) handshakeOver() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
