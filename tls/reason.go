@@ -180,7 +180,7 @@ func (s *Session) Reason(err error) string {
 	if s.refusal != nil {
 		return s.refusal.Error()
 	}
-	for _, own := range []error{errCut, errUntrusty, errStopped} {
+	for _, own := range []error{errCut, errUntrusty, errTooMuch, errStopped} {
 		if errors.Is(err, own) {
 			return own.Error()
 		}

@@ -21,7 +21,7 @@ import (
 // reasons are all that a peer can bring about.
 func reasons() map[string]bool {
 	set := map[string]bool{otherReason: true, unknownAlert: true, "closed": true}
-	for _, err := range []error{errCut, errUntrusty, errStopped, errName, errHello} {
+	for _, err := range []error{errCut, errUntrusty, errTooMuch, errStopped, errName, errHello} {
 		set[err.Error()] = true
 	}
 	for _, text := range alertReasons {

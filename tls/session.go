@@ -59,6 +59,7 @@ var (
 	errUntrusty       = errors.New("certificate verify failed")
 	errName           = errors.New("callback failed")
 	errHello          = errors.New("bad extension")
+	errTooMuch        = errors.New("excessive message size")
 	errStopped        = errors.New("closed")
 )
 

@@ -442,6 +442,25 @@ func TestSessionClientCertificate(t *testing.T) {
 	})
 }
 
+// TestHandshakeInputIsBounded: a chain as long as crypto/tls takes one.
+func TestHandshakeInputIsBounded(t *testing.T) {
+	eachVersion(t, func(t *testing.T, change func(*Config)) {
+		for size, want := range map[int]string{90 << 10: "", 250 << 10: "excessive message size"} {
+			server := sessionContext(t, "server", func(c *Config) { change(c); federation(c) }, "p256")
+			client := sessionContext(t, "client", nil, "p384")
+			leaf := client.certificates[0].Certificate[0]
+			for n := len(leaf); n < size; n += len(leaf) + 5 {
+				client.certificates[0].Certificate = append(client.certificates[0].Certificate, leaf)
+			}
+			s, c := newEndpoint(server, Options{}), newEndpoint(client, Options{})
+			shake(t, s, c, 0, nil)
+			if want == "" && s.Err() != nil || want != "" && (s.Err() == nil || s.Reason(s.Err()) != want) {
+				t.Errorf("%d bytes of certificates: %v, want %q", size, s.Err(), want)
+			}
+		}
+	})
+}
+
 func TestSessionBinding(t *testing.T) {
 	eachVersion(t, func(t *testing.T, change func(*Config)) {
 		s, c := connected(t, sessionContext(t, "server", func(cfg *Config) {

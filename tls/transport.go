@@ -27,6 +27,7 @@ type transport struct {
 	over      bool // the handshake
 	ended     error
 	yield     func() // of the handshake
+	taken     int    // bytes of in that the handshake has read
 }
 
 func (t *transport) Read(p []byte) (int, error) {
@@ -41,7 +42,11 @@ func (t *transport) Read(p []byte) (int, error) {
 		}
 		t.wait()
 	}
+	if !t.over && t.taken > handshakeLimit {
+		return 0, errTooMuch
+	}
 	n := copy(p, t.in)
+	t.taken += n
 	if t.in = t.in[n:]; len(t.in) == 0 {
 		t.in = nil
 	}
@@ -143,6 +148,11 @@ func (t *transport) feed(data []byte) {
 	t.in = append(t.in, data...)
 	t.resumeHandshake()
 }
+
+// handshakeLimit bounds what a whole handshake reads, most of which crypto/tls
+// keeps meanwhile: a hello of 64 KiB, certificates of 100 KB (OpenSSL's limit), and
+// what is around them.
+const handshakeLimit = 192 << 10
 
 // inputLimit is how much a peer may send ahead of the handshake.
 const inputLimit = 128 << 10
