@@ -68,7 +68,7 @@ func TestReasonsQuoteNobody(t *testing.T) {
 		"internal error: %s",
 		"%s",
 	} {
-		err := errors.New(fmt.Sprintf(text, long))
+		err := fmt.Errorf(text, long)
 		for _, err := range []error{err, &net.OpError{Op: "local error", Err: err}, &net.OpError{Op: "remote error", Err: err}, fmt.Errorf("outer: %w", err)} {
 			if reason := s.Reason(err); !set[reason] {
 				t.Errorf("%.60s: %.120q", text, reason)
