@@ -2,7 +2,6 @@ package tls
 
 import (
 	"crypto/x509"
-	"errors"
 	"time"
 )
 
@@ -10,9 +9,6 @@ import (
 // (SSL_MAX_CERT_LIST_DEFAULT), whether they are verified or not: what they cost
 // us grows with them.
 const maxChainSize = 100 << 10
-
-// errChainSize has OpenSSL's words.
-var errChainSize = errors.New("excessive message size")
 
 // longChain is a size above which a chain may cost more than some ms. Those of
 // public CAs have 3 to 6 KB.
@@ -32,7 +28,7 @@ func chainSize(chain []*x509.Certificate) int {
 func (s *Session) checkPeer(chain []*x509.Certificate) error {
 	size := chainSize(chain)
 	if size > maxChainSize {
-		return errChainSize
+		return errTooMuch
 	}
 	if size > longChain {
 		s.transport.handshake.letOthersFirst(s.transport.yield)
