@@ -4,13 +4,15 @@
  *
  * Every lua_CFunction of the module is a closure whose first upvalue is the
  * backend, a userdata. Global is only what a process has once: whether Go has
- * started (start.c), and whether it was forked (module.c, daemon.c).
+ * started (start.c), whether it was forked (module.c, daemon.c), and its signals
+ * (host_signals.c, signal.c).
  */
 #ifndef BACKEND_H
 #define BACKEND_H
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
 #include <stdbool.h>
 
 #include "server_go.h"
@@ -86,6 +88,7 @@ struct backend {
 	int contexts_ref; /* weak: LuaSec's context or a configuration → ours */
 	int alpn_ref;     /* weak: our context → its ALPN function */
 	int logger_ref, log_ref, traceback_ref;
+	int nothing_ref; /* a Lua function that does nothing */
 };
 
 /* module.c */
@@ -99,6 +102,16 @@ double monotonic_clock(void);
 /* start.c */
 bool go_is_still_to_start(void);
 int start_go(void);
+
+/* host_signals.c */
+void hold_signals(sigset_t *mask);
+void release_signals(const sigset_t *mask);
+void keep_signals_from_go_threads(void);
+void before_go_on_thread(void);
+void restore_handlers(void);
+
+/* step.c */
+void step(lua_State *L, struct backend *b, double now, double until);
 
 /* daemon.c */
 void fork_if_daemon(lua_State *L, bool prosody13);
@@ -156,8 +169,10 @@ extern const luaL_Reg timer_functions[];
 extern const luaL_Reg loop_functions[];
 int api_set_config(lua_State *L);
 int api_hook_signal(lua_State *L);
+bool signals_arrived(const struct backend *b);
+void deliver_signals(lua_State *L, struct backend *b);
+void unhook_signals(const struct backend *b);
 void run_timers(lua_State *L, struct backend *b);
-void call_signal_handler(lua_State *L, struct backend *b, int number);
 void push_socket(lua_State *L, struct backend *b, uint64_t handle);
 void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
 
@@ -165,7 +180,7 @@ void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
 extern const double timing_bounds[TIMING_BOUNDS];
 double timing_take_longest(struct timing *t, enum reader reader);
 void turn_begins(struct backend *b);
-void turn_ends(struct backend *b);
+double turn_ends(struct backend *b);
 void timers_late(struct backend *b, double seconds);
 void each_failure(lua_State *L, const char *lines, void (*f)(lua_State *, const char *reason, uint64_t n));
 int api_stats(lua_State *L);

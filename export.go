@@ -5,8 +5,9 @@ package main
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/include -std=gnu11 -Wall -Wextra -Werror
-#cgo LDFLAGS: -Wl,--wrap=x_cgo_sys_thread_create
+#cgo LDFLAGS: -Wl,--wrap=x_cgo_sys_thread_create -Wl,--wrap=crosscall1 -Wl,--wrap=crosscall2
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <lua.h>
 #include "server_go.h"
 */
@@ -15,9 +16,13 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"net.server_go/loop"
 )
@@ -114,9 +119,9 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 }
 
 //export sgo_step
-func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
-	n := 0
-	status := with(io, e, func(s *side) error {
+func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, wait *C.struct_sgo_wait, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
+	var waits bool
+	n, status := stepWith(io, events, e, func(s *side) ([]loop.Event, error) {
 		for i, ev := range unsafe.Slice(s.events, s.shown) {
 			if ev.refused != 0 {
 				s.loop.Refuse(i)
@@ -125,17 +130,45 @@ func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, e
 		s.shown = 0
 		log := goBytes(commands.data, commands.size)[:commands.used]
 		*commands = C.struct_sgo_buffer{} // the loop's from now on, even if it panics
-		batch, spent, err := s.loop.Step(log, int64(maxWait))
+		w, spent := s.loop.Begin(log, int64(maxWait))
 		commands.data, commands.used, commands.size = (*C.char)(unsafe.Pointer(unsafe.SliceData(spent))), 0, C.size_t(cap(spent))
-		n = len(batch)
+		if waits = !w.AtOnce(); waits {
+			wait.fd, wait.milliseconds = C.int(w.FD), C.int(w.Milliseconds)
+			return nil, nil
+		}
+		return s.loop.Look(w)
+	})
+	if status == 0 && waits {
+		return C.SGO_WAIT
+	}
+	return n
+}
+
+//export sgo_waited
+func sgo_waited(io C.uint32_t, ready *C.struct_epoll_event, n C.int, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
+	n, _ = stepWith(io, events, e, func(s *side) ([]loop.Event, error) {
+		if n < 0 {
+			return s.loop.End(nil, os.NewSyscallError("epoll_pwait", syscall.Errno(-n)))
+		}
+		return s.loop.End(unsafe.Slice((*unix.EpollEvent)(unsafe.Pointer(ready)), n), nil)
+	})
+	return n
+}
+
+// stepWith has f step the side io, and shows C the batch. It returns the number
+// of events, or -1.
+func stepWith(io C.uint32_t, events **C.struct_sgo_event, e *C.struct_sgo_error, f func(*side) ([]loop.Event, error)) (n, status C.int) {
+	status = with(io, e, func(s *side) error {
+		batch, err := f(s)
+		n = C.int(len(batch))
 		s.show(batch)
 		*events = s.events
 		return err
 	})
 	if status < 0 {
-		return status
+		n = status
 	}
-	return C.int(n)
+	return n, status
 }
 
 //export sgo_flush
@@ -264,15 +297,5 @@ func sgo_sent(io C.uint32_t, handle C.uint64_t) (sent C.uint64_t) {
 func sgo_setoption(io C.uint32_t, handle C.uint64_t, name *C.char, length C.size_t, value C.int, e *C.struct_sgo_error) C.int {
 	return with(io, e, func(s *side) error {
 		return s.loop.SetOption(loop.Handle(handle), string(goBytes(name, length)), int(value))
-	})
-}
-
-//export sgo_hook_signal
-func sgo_hook_signal(io C.uint32_t, number, on C.int, e *C.struct_sgo_error) C.int {
-	return with(io, e, func(s *side) error {
-		if on == 0 {
-			return s.loop.UnhookSignal(int(number))
-		}
-		return s.loop.HookSignal(int(number))
 	})
 }

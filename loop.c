@@ -1,7 +1,6 @@
 /* loop(), and what each event means for Lua. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend.h"
 #include "_cgo_export.h"
@@ -213,10 +212,6 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		deliver_accepted(L, b, ev);
 		return;
 	}
-	if (ev->kind == SGO_SIGNAL) {
-		call_signal_handler(L, b, ev->value);
-		return;
-	}
 	struct object *o = find_object(b, ev->handle);
 	if (!push_object(L, b, o))
 		return; /* closed by Lua while the event was on its way */
@@ -267,7 +262,6 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		deliver_note(L, index, ev);
 		break;
 	case SGO_ACCEPTED:
-	case SGO_SIGNAL:
 		break;
 	}
 }
@@ -316,33 +310,6 @@ static void call_predrain(lua_State *L, struct backend *b)
 	for (; at < b->dirty.used; at += sizeof(uint64_t))
 		take_dirty(b, at);
 	b->dirty.used = 0;
-}
-
-/* How long it is until then, in ns for sgo_step. */
-static int64_t wait_until(double then)
-{
-	const double longest = 1e9; /* seconds; more than that is no limit */
-	double seconds = then - monotonic_clock();
-	return seconds <= 0 ? 0 : seconds < longest ? (int64_t)(seconds * 1e9) : -1;
-}
-
-/* Has the I/O side work and wait, until the next timer is due or `until` (monotonic seconds). */
-static void step(lua_State *L, struct backend *b, double until)
-{
-	struct sgo_error err;
-	double due = timer_queue_next(&b->timers);
-	int64_t wait = wait_until(due < until ? due : until);
-	b->next_event = b->nevents = 0;
-	int n = sgo_step(b->io, &b->commands, wait, &b->events, &err);
-	commands_applied(b);
-	if (n < 0) {
-		const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000}; /* it may not pass at once */
-		lua_pushstring(L, err.text);
-		log_backend(L, b, "error", "I/O error: %s", 1);
-		nanosleep(&pause, NULL);
-		return;
-	}
-	b->nevents = n;
 }
 
 /* Closes, or destroys, everything. */
@@ -416,9 +383,9 @@ static int api_loop(lua_State *L)
 		call_predrain(L, b);
 		bool done = b->quitting && b->live == 0;
 		double until = done ? 0 : b->quitting ? b->close_again : HUGE_VAL;
-		turn_ends(b);
-		step(L, b, until);
+		step(L, b, turn_ends(b), until);
 		turn_begins(b);
+		deliver_signals(L, b);
 		deliver_batch(L, b);
 	} while (!once && !(b->quitting && b->live == 0));
 	if (!b->quitting)

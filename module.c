@@ -1,5 +1,4 @@
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,23 +17,18 @@ static const char forked[] = "net.server_go cannot be used in a forked process";
 
 static void after_fork_in_child(void) { in_forked_child = true; }
 
-static struct sigaction host_sigpipe;
 static struct rlimit host_nofile;
 
-/*
- * Runs before Go's own initialisation, which takes SIGPIPE over and raises
- * the soft limit of open files.
- */
+/* Runs before Go's own initialisation, which raises the soft limit of open files. */
 __attribute__((constructor(101))) static void remember_host(void)
 {
-	sigaction(SIGPIPE, NULL, &host_sigpipe);
 	getrlimit(RLIMIT_NOFILE, &host_nofile);
 }
 
 /* Gives the host back what is its own. Nothing in this module can raise SIGPIPE. */
 static void first_open(void)
 {
-	sigaction(SIGPIPE, &host_sigpipe, NULL);
+	restore_handlers();
 	setrlimit(RLIMIT_NOFILE, &host_nofile);
 	pthread_atfork(NULL, NULL, after_fork_in_child);
 }
@@ -84,8 +78,10 @@ void set_functions(lua_State *L, const luaL_Reg *functions)
 static int backend_gc(lua_State *L)
 {
 	struct backend *b = lua_touserdata(L, 1);
-	if (b->io != 0 && !in_forked_child)
+	if (b->io != 0 && !in_forked_child) {
+		unhook_signals(b);
 		sgo_close(b->io);
+	}
 	b->io = 0;
 	for (size_t i = 0; i < b->nobjects; i++)
 		free(b->objects[i]);
@@ -152,16 +148,6 @@ static int metatable_ref(lua_State *L, const luaL_Reg *methods)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* A thread's first call into Go unblocks what Go wants to see, such as SIGCHLD. The mask is the host's. */
-static uint32_t open_io(struct sgo_error *err)
-{
-	sigset_t host;
-	pthread_sigmask(SIG_SETMASK, NULL, &host);
-	uint32_t io = sgo_open(err);
-	pthread_sigmask(SIG_SETMASK, &host, NULL);
-	return io;
-}
-
 /* Creates the backend at index 1 and what it keeps in the registry. */
 static void new_backend(lua_State *L, bool prosody13)
 {
@@ -174,7 +160,7 @@ static void new_backend(lua_State *L, bool prosody13)
 	lua_setmetatable(L, 1);
 
 	struct sgo_error err = {{0}};
-	b->io = open_io(&err);
+	b->io = sgo_open(&err);
 	if (b->io == 0)
 		luaL_error(L, "net.server_go: %s", err.text);
 	b->prosody13 = prosody13;
@@ -188,6 +174,9 @@ static void new_backend(lua_State *L, bool prosody13)
 	b->socket_metatable_ref = metatable_ref(L, socket_methods);
 	b->tls_socket_metatable_ref = metatable_ref(L, tls_socket_methods);
 	b->traceback_ref = traceback_ref(L);
+	if (luaL_loadstring(L, "return") != LUA_OK)
+		lua_error(L);
+	b->nothing_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 	b->logger_ref = require_field(L, "util.logger", "init");
 	push_logger(L, b, "server_go");
 	b->log_ref = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -32,6 +32,7 @@ void __wrap_x_cgo_sys_thread_create(void *(*function)(void *), void *argument)
 static void *go_thread(void *argument)
 {
 	prctl(PR_SET_TIMERSLACK, 5 * 1000 * 1000L /* ns */);
+	before_go_on_thread();
 	return go_main(argument);
 }
 
@@ -39,8 +40,8 @@ static void *go_thread(void *argument)
 bool go_is_still_to_start(void) { return go_main != NULL && !started; }
 
 /*
- * Go's threads inherit a mask that blocks all but what Go itself needs: the
- * host's signals stay on the host's threads.
+ * Go's threads inherit a mask that blocks all but what Go itself needs, and
+ * host_signals.c blocks the rest: the host's signals stay on the host's threads.
  */
 static void make_first_thread(void)
 {
@@ -49,6 +50,7 @@ static void make_first_thread(void)
 	sigset_t all, host;
 	if (!go_main)
 		return;
+	keep_signals_from_go_threads();
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);

@@ -32,7 +32,14 @@ double timing_take_longest(struct timing *t, enum reader reader)
 
 /* A turn is what Lua does between two waits. */
 void turn_begins(struct backend *b) { b->turn_began = monotonic_clock(); }
-void turn_ends(struct backend *b) { timing_add(&b->turns, monotonic_clock() - b->turn_began); }
+
+/* Returns the time. */
+double turn_ends(struct backend *b)
+{
+	double now = monotonic_clock();
+	timing_add(&b->turns, now - b->turn_began);
+	return now;
+}
 
 /* Timers are about to run, the first of them late by so many seconds. */
 void timers_late(struct backend *b, double seconds) { timing_add(&b->timer_lag, seconds); }

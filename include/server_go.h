@@ -11,6 +11,9 @@
  * beyond the call unless it says so. A panic in Go is caught and answered as
  * a failure whose text is in the struct sgo_error.
  *
+ * The host's signals are blocked while a call lasts (host_signals.c), so all
+ * calls are to be short: waiting is C's part.
+ *
  *   uint32_t sgo_open(struct sgo_error *)
  *       A new I/O side with default settings. Returns its number, 0 on error.
  *   void sgo_close(uint32_t io)
@@ -24,10 +27,12 @@
  *       some key was unusable: the others are applied all the same.
  *
  *   int sgo_step(uint32_t io, struct sgo_buffer *commands,
- *                int64_t max_wait_ns, struct sgo_event **events,
- *                struct sgo_error *)
- *       Hands the commands over, waits (negative: for ever) and sets *events
- *       to the batch of what happened. Returns their number, or -1. The batch
+ *                int64_t max_wait_ns, struct sgo_wait *,
+ *                struct sgo_event **events, struct sgo_error *)
+ *       Hands the commands over, and either sets *events to the batch of what
+ *       happened and returns their number, or returns SGO_WAIT: then C waits
+ *       in epoll as *wait says, which is for max_wait_ns at most (negative:
+ *       for ever), and calls sgo_waited. Returns -1 if it failed. The batch
  *       and all it points to belong to Go and are valid until the next
  *       sgo_step. C sets `refused` in a data event that it will not deliver
  *       now; the rest counts as taken by the next step. The log's memory is
@@ -35,6 +40,11 @@
  *       without memory if there is none. It may be applied on another thread
  *       after sgo_step has returned; what sgo_sent and the others say may be
  *       of a time before it.
+ *   int sgo_waited(uint32_t io, struct epoll_event *ready, int n,
+ *                  struct sgo_event **events, struct sgo_error *)
+ *       Ends a step for which C had to wait: epoll_pwait has set n of ready,
+ *       SGO_READY_EVENTS at most, or failed with errno -n. A wait that a signal
+ *       ended has set none. Returns as sgo_step does, but never SGO_WAIT.
  *   void sgo_flush(uint32_t io, const char *commands, size_t length)
  *       Applies the commands and sends what they wrote, before it returns,
  *       without waiting and without an end to the present batch.
@@ -59,9 +69,6 @@
  *   int sgo_setoption(io, handle, name, length, int value, error)
  *       Returns 0 or -1. Names are LuaSocket's; "linger" takes seconds,
  *       negative for off.
- *   int sgo_hook_signal(io, int number, int on, error)
- *       Delivers the signal as events, or gives it back. Returns 0 or -1.
- *
  *   int sgo_context_new(io, lua_State *, int index, uint64_t *id,
  *                       struct sgo_text *notices, error)
  *       A TLS context of the LuaSec configuration table at index. Returns 0;
@@ -166,7 +173,6 @@ enum sgo_event_kind {
 	SGO_READ_TIMEOUT,
 	SGO_CLOSED,
 	SGO_READY,
-	SGO_SIGNAL,
 	SGO_TLS_STARTED,
 	SGO_HELLO,
 	SGO_SECURED,
@@ -215,6 +221,14 @@ struct sgo_stats {
 	uint64_t switches;                 /* of threaded */
 	uint8_t threaded;                  /* a thread of its own steps the I/O side */
 };
+
+/* What C is to wait for: the epoll instance fd. */
+struct sgo_wait {
+	int fd;
+	int milliseconds; /* as for epoll_wait */
+};
+
+enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
 
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */
 enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };

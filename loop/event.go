@@ -27,8 +27,6 @@ const (
 	Closed
 	// Ready: a watched descriptor; Value has bit 0 for readable, 1 for writable.
 	Ready
-	// Signal: Value is the number of the signal.
-	Signal
 	// TLSStarted: the handshake begins.
 	TLSStarted
 	// Hello: a client's hello is there and waits for the command

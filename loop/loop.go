@@ -9,17 +9,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"net.server_go/bell"
 	"net.server_go/tls"
 )
 
 // A Loop owns descriptors and steps them. New makes one, Close ends it.
 type Loop struct {
 	// Of the Lua thread.
-	batch   []Event        // what the Lua side works on
-	pinned  runtime.Pinner // the texts of the batch
-	self    stepper
-	thread  ioThread
-	signals signals
+	batch  []Event        // what the Lua side works on
+	pinned runtime.Pinner // the texts of the batch
+	self   stepper
+	thread ioThread
 
 	started time.Time
 	mail    mailbox
@@ -65,12 +65,18 @@ func New() (*Loop, error) {
 		l.poller.close()
 		return nil, os.NewSyscallError("eventfd", err)
 	}
+	if l.mail.lua, err = bell.NewPollBell(); err != nil {
+		closeFD(l.wake.fd)
+		l.poller.close()
+		return nil, err
+	}
 	l.arena.memory, err = unix.Mmap(-1, 0, arenaSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err == nil {
 		// Edge-triggered: it never has to be read.
 		err = l.wake.want(l.poller, readable|unix.EPOLLET)
 	}
 	if err != nil {
+		l.mail.lua.Close()
 		closeFD(l.wake.fd)
 		l.poller.close()
 		return nil, err
@@ -81,7 +87,6 @@ func New() (*Loop, error) {
 // Close closes every descriptor. The Loop must not be used afterwards. It
 // returns the logs that Step was given and has not returned.
 func (l *Loop) Close() (logs [][]byte) {
-	l.signals.stop()
 	if l.hasThread() {
 		l.retireThread()
 	}
@@ -94,6 +99,7 @@ func (l *Loop) Close() (logs [][]byte) {
 	closeFD(l.wake.fd)
 	l.wake.fd = -1
 	l.wakeMu.Unlock()
+	l.mail.lua.Close()
 	l.poller.close()
 	l.pinned.Unpin()
 	_ = unix.Munmap(l.arena.memory) // only fails for a range that is not ours
@@ -129,80 +135,9 @@ func (l *Loop) Post(f func()) {
 // connection was paused meanwhile. It will be delivered again.
 func (l *Loop) Refuse(i int) { l.batch[i].refused = true }
 
-// Step hands the commands in log over, waits until something happens (for at
-// most maxWait ns; negative: for ever), and returns what happened. The batch
-// before it is not needed afterwards. The log is the loop's from now on; it
-// returns one that is spent, with length 0, or nil.
-func (l *Loop) Step(log []byte, maxWait int64) (batch []Event, spent []byte, err error) {
-	l.switchOver(l.clock())
-	spent = l.mail.leaveTurn(turn{l.batch, log})
-	l.batch = nil
-	if !l.hasThread() {
-		if l.mail.hasEvents() {
-			maxWait = 0 // a thread that was retired has left them
-		}
-		l.turn(&l.self, maxWait)
-	} else {
-		l.wakeStepper()
-		l.awaitEvents(maxWait)
-	}
-	l.batch, err = l.mail.takeEvents()
-	l.showTexts()
-	l.thread.batches++
-	l.thread.events += int64(len(l.batch))
-	return l.batch, spent, err
-}
-
-// awaitEvents waits until the I/O thread has left events.
-func (l *Loop) awaitEvents(maxWait int64) {
-	sleep := &l.mail.lua
-	sleep.Arm()
-	if l.mail.hasEvents() {
-		sleep.Disarm()
-		return
-	}
-	if maxWait != 0 {
-		before := l.clock()
-		sleep.Sleep(maxWait)
-		l.thread.luaWaited += l.clock() - before
-	}
-	sleep.Disarm()
-}
-
-// turn is one round of the stepper s: it takes what is in the mailbox, waits
-// in epoll, and leaves what happened. It reports false if s was retired.
-func (l *Loop) turn(s *stepper, maxWait int64) bool {
-	l.gate.enter()
-	defer l.gate.leave()
-	if s.retired {
-		return false
-	}
-	l.thread.transfers.Store(false)
-	l.takeMail()
-	n, err := l.wait(s, maxWait)
-	if s.retired {
-		return false // what was ready will be so for the successor
-	}
-	l.dispatch(s, n)
-	for range morePolls {
-		if s == &l.self || s.retired || n == 0 || len(l.coming) >= fullBatch {
-			break
-		}
-		if n, err = l.poller.wait(s.ready[:], 0); n > 0 {
-			l.dispatch(s, n)
-		}
-	}
-	if s.retired {
-		return false
-	}
-	l.ringAlarms()
-	l.publish(err)
-	return true
-}
-
 // takeMail does what the Lua side and others have asked for.
-func (l *Loop) takeMail() {
-	l.now = l.clock()
+func (l *Loop) takeMail(now int64) {
+	l.now = now
 	var posted []func()
 	l.turns, posted = l.mail.takeTurns(l.turns)
 	for _, t := range l.turns {
@@ -215,58 +150,6 @@ func (l *Loop) takeMail() {
 	l.flush()
 	l.mail.giveBack(l.turns)
 	l.deliverPending()
-}
-
-// wait waits in epoll, with the gate open, and returns how many of s.ready
-// are set.
-func (l *Loop) wait(s *stepper, maxWait int64) (n int, err error) {
-	before := l.clock()
-	wait := l.timeout(before, maxWait)
-	starved := l.starved && len(l.coming) == 0
-	if starved {
-		l.mail.stepper.Arm()
-	} else if wait != 0 {
-		l.asleep.Store(true)
-	}
-	if !l.mail.isEmpty() {
-		wait = 0
-	}
-	l.gate.leave()
-	if !starved {
-		n, err = l.poller.wait(s.ready[:], milliseconds(wait))
-		l.asleep.Store(false)
-	} else if wait != 0 {
-		l.mail.stepper.Sleep(wait)
-	}
-	l.mail.stepper.Disarm()
-	l.gate.enter()
-	l.now = l.clock()
-	l.thread.ioWaited.Add(l.now - before)
-	l.thread.turns.Add(1)
-	return n, err
-}
-
-// To wake the Lua thread costs as much as several messages. So the I/O thread
-// looks again whether there is more before it does.
-const (
-	morePolls = 8
-	fullBatch = 64
-)
-
-// dispatch has the owners of n descriptors do what they are ready for.
-func (l *Loop) dispatch(s *stepper, n int) {
-	l.thread.ready.Add(int64(n))
-	for i := range n {
-		if s.retired {
-			return // the rest will be ready for the successor
-		}
-		if h := handleOf(&s.ready[i]); h == 0 {
-			l.receivePosted()
-		} else if o, ok := l.objects.get(h); ok {
-			o.ready(s.ready[i].Events)
-		}
-		l.gate.yield()
-	}
 }
 
 // receivePosted spares what was posted a turn of its own.
@@ -315,8 +198,8 @@ func (l *Loop) showTexts() {
 func (l *Loop) Flush(log []byte) {
 	l.enter()
 	defer l.leave()
-	defer l.keepOutput() // the log stays the caller's, even after a panic
-	l.takeMail()         // what was left before comes first
+	defer l.keepOutput()  // the log stays the caller's, even after a panic
+	l.takeMail(l.clock()) // what was left before comes first
 	l.apply(log)
 	l.flush()
 }
@@ -392,16 +275,6 @@ func (l *Loop) timeout(now, maxWait int64) int64 {
 		wait = min(wait, maxWait)
 	}
 	return wait
-}
-
-// milliseconds is ns for epoll_wait, rounded up: waking before a timer is due
-// means spinning until it is.
-func milliseconds(ns int64) int {
-	if ns < 0 {
-		return -1
-	}
-	const longest = 1 << 30
-	return int(min(ns/1_000_000+min(ns%1_000_000, 1), longest))
 }
 
 // room returns n bytes of the arena in one piece. Nil if there are none: the

@@ -425,9 +425,6 @@ func TestCloseClosesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(l.Watch(int(r.Fd()), 1))(t)
-	if err := l.HookSignal(int(unix.SIGWINCH)); err != nil {
-		t.Fatal(err)
-	}
 	if _, _, err := l.Step(nil, int64(time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -620,10 +617,10 @@ func TestPostEndsAWait(t *testing.T) {
 	l := newTestLoop(t)
 	go func() {
 		time.Sleep(10 * time.Millisecond)
-		l.Post(func() { l.emit(Event{Kind: Signal}) })
+		l.Post(func() { l.emit(Event{Kind: Ready}) })
 	}()
 	start := time.Now()
-	if l.await(Signal, 0); time.Since(start) >= patience {
+	if l.await(Ready, 0); time.Since(start) >= patience {
 		t.Fatal("Step slept through a posted function")
 	}
 }

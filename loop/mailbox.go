@@ -15,8 +15,8 @@ type mailbox struct {
 	spentLogs   [][]byte
 	spentEvents []Event
 
-	lua     bell.Bell // the Lua thread sleeps on it
-	stepper bell.Bell // the stepper does, when it may not look at its sockets
+	lua     *bell.PollBell // the Lua thread sleeps on it
+	stepper bell.Bell      // the stepper does, when it may not look at its sockets
 }
 
 // turn is what the Lua side did since the turn before: it is done with the

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"net.server_go/bell"
 )
 
 func turnOf(log string, handles ...Handle) turn {
@@ -26,6 +28,16 @@ func handlesOf(events []Event) (handles []Handle) {
 	return handles
 }
 
+func newTestMailbox(t *testing.T) *mailbox {
+	t.Helper()
+	lua, err := bell.NewPollBell()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lua.Close)
+	return &mailbox{lua: lua}
+}
+
 func eventsOf(handles ...Handle) []Event { return turnOf("", handles...).settled }
 
 func wantEqual(t *testing.T, what string, got, want any) {
@@ -36,7 +48,7 @@ func wantEqual(t *testing.T, what string, got, want any) {
 }
 
 func TestTurnsAreTakenInOrderAndOnce(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	var used []turn
 	for range 3 {
 		m.leaveTurn(turnOf("one", 1))
@@ -67,7 +79,7 @@ func TestTurnsAreTakenInOrderAndOnce(t *testing.T) {
 // TestTurnsLeftMeanwhileAreOthers: what was taken stays as it is while the
 // Lua thread leaves more.
 func TestTurnsLeftMeanwhileAreOthers(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	m.leaveTurn(turnOf("one"))
 	first, _ := m.takeTurns(nil)
 	m.leaveTurn(turnOf("two"))
@@ -79,7 +91,7 @@ func TestTurnsLeftMeanwhileAreOthers(t *testing.T) {
 
 // TestTurnOfNothingIsNone, so that it wakes nobody; its log comes back.
 func TestTurnOfNothingIsNone(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	empty := make([]byte, 0, 10)
 	spent := m.leaveTurn(turn{log: empty})
 	if cap(spent) != 10 || !m.isEmpty() {
@@ -92,7 +104,7 @@ func TestTurnOfNothingIsNone(t *testing.T) {
 }
 
 func TestSpentLogsAreReturnedOnceEach(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	logs := map[*byte]bool{}
 	for i := range 3 {
 		log := []byte{byte(i)}
@@ -120,7 +132,7 @@ func TestSpentLogsAreReturnedOnceEach(t *testing.T) {
 
 // TestEveryLogIsLeftAtTheEnd: C frees them all.
 func TestEveryLogIsLeftAtTheEnd(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	m.leaveTurn(turnOf("spent"))
 	turns, _ := m.takeTurns(nil)
 	m.giveBack(turns)
@@ -138,7 +150,7 @@ func TestEveryLogIsLeftAtTheEnd(t *testing.T) {
 }
 
 func TestEventsAreTakenInOrderAndOnce(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	coming := eventsOf(1, 2)
 	for range 3 {
 		var waiting int
@@ -166,7 +178,7 @@ func TestEventsAreTakenInOrderAndOnce(t *testing.T) {
 
 // TestErrorsAreToldWhenThereAreNoEvents: events must not be lost for one.
 func TestErrorsAreToldWhenThereAreNoEvents(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	broken := errors.New("broken")
 	m.leaveEvents(eventsOf(1), broken)
 	if events, err := m.takeEvents(); len(events) != 1 || err != nil {
@@ -185,7 +197,7 @@ func TestErrorsAreToldWhenThereAreNoEvents(t *testing.T) {
 }
 
 func TestEventsRingTheLuaThread(t *testing.T) {
-	var m mailbox
+	m := newTestMailbox(t)
 	m.lua.Arm()
 	if m.leaveEvents(nil, nil); !m.lua.Asleep() {
 		t.Error("woken for nothing")
@@ -205,7 +217,7 @@ func TestPostedFunctionsAreTakenOnceInOrder(t *testing.T) {
 		"with the turns": func(m *mailbox) []func() { _, posted := m.takeTurns(nil); return posted },
 		"alone":          (*mailbox).takePosted,
 	} {
-		var m mailbox
+		m := newTestMailbox(t)
 		var called []int
 		for i := range 3 {
 			m.post(func() { called = append(called, i) })
@@ -213,11 +225,11 @@ func TestPostedFunctionsAreTakenOnceInOrder(t *testing.T) {
 		if m.isEmpty() {
 			t.Errorf("%s: empty with three functions in it", name)
 		}
-		for _, f := range take(&m) {
+		for _, f := range take(m) {
 			f()
 		}
 		wantEqual(t, name, called, []int{0, 1, 2})
-		if n := len(take(&m)); n != 0 || !m.isEmpty() {
+		if n := len(take(m)); n != 0 || !m.isEmpty() {
 			t.Errorf("%s: %d functions are taken twice", name, n)
 		}
 	}
@@ -227,7 +239,7 @@ func TestPostedFunctionsAreTakenOnceInOrder(t *testing.T) {
 // going round.
 func TestMailOfTwoThreads(t *testing.T) {
 	const last = 2000
-	var m mailbox
+	m := newTestMailbox(t)
 	var both sync.WaitGroup
 	both.Go(func() { // steps the sockets: each number in a log becomes an event
 		var used []turn

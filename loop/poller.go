@@ -73,7 +73,11 @@ func (p *poller) control(op, fd int, h Handle, interest uint32) error {
 // wait blocks for at most ms milliseconds (-1: for ever) and returns how
 // many of events are set. A signal ends it early, with none.
 func (p *poller) wait(events []unix.EpollEvent, ms int) (int, error) {
-	n, err := unix.EpollWait(p.fd, events, ms)
+	return epollWait(p.fd, events, ms)
+}
+
+func epollWait(fd int, events []unix.EpollEvent, ms int) (int, error) {
+	n, err := unix.EpollWait(fd, events, ms)
 	if err == unix.EINTR {
 		return 0, nil
 	}

@@ -56,6 +56,10 @@ type stepper struct {
 	turning sync.Mutex // guards ready
 	ready   [batchEvents]unix.EpollEvent
 	retired bool // under the gate
+	// Of the turn in hand: when its wait began, and whether that is for the Lua
+	// side, because there is no room to read.
+	began   int64
+	starved bool
 }
 
 // ioThread is the I/O thread, and how much time it and the Lua thread had to
@@ -67,6 +71,7 @@ type ioThread struct {
 
 	began     int64 // the window of time that is being measured
 	seen      load  // the counters at its beginning
+	luaBegan  int64 // when the Lua thread's present wait began; 0: it does not wait
 	luaWaited int64
 	batches   int64
 	events    int64

@@ -1,0 +1,74 @@
+package loop
+
+import "golang.org/x/sys/unix"
+
+// A Wait is what the Lua thread does between Begin and End. It does so in C, on
+// a stack that has room for the host's signal handlers, with the host's signal
+// mask: Go's functions run with those signals blocked.
+type Wait struct {
+	FD           int // an epoll instance; negative: there is nothing to wait for
+	Milliseconds int // for epoll_wait: 0 is no wait, -1 is for ever
+}
+
+// AtOnce reports whether End can be called without a wait.
+func (w Wait) AtOnce() bool { return w.Milliseconds == 0 }
+
+// Look ends a wait that is none: it polls.
+func (l *Loop) Look(w Wait) ([]Event, error) {
+	ready, err := l.wait(w)
+	return l.End(ready, err)
+}
+
+// wait does what w says.
+func (l *Loop) wait(w Wait) ([]unix.EpollEvent, error) {
+	if w.FD < 0 {
+		return nil, nil
+	}
+	n, err := epollWait(w.FD, l.self.ready[:], w.Milliseconds)
+	return l.self.ready[:max(n, 0)], err
+}
+
+// starvedLook is how long, in ms, the Lua thread waits when it may not read.
+const starvedLook = 10
+
+// awaitSockets begins a turn of the Lua thread's, with the gate shut.
+func (l *Loop) awaitSockets(now, maxWait int64) Wait {
+	wait := l.beginTurn(&l.self, now, maxWait)
+	if l.self.starved && wait != 0 {
+		// The Lua side has taken all there was, so this cannot last. Until it
+		// is over epoll would say again and again what must not be read.
+		return Wait{l.mail.lua.FD(), starvedLook}
+	}
+	return Wait{l.poller.fd, milliseconds(wait)}
+}
+
+// awaitEvents has the Lua thread wait until the I/O thread has left events.
+func (l *Loop) awaitEvents(maxWait int64) Wait {
+	sleep := l.mail.lua
+	sleep.Arm()
+	if maxWait == 0 || l.mail.hasEvents() {
+		sleep.Disarm()
+		l.thread.luaBegan = 0
+		return Wait{FD: -1}
+	}
+	l.thread.luaBegan = l.clock()
+	return Wait{sleep.FD(), milliseconds(maxWait)}
+}
+
+// wokenByEvents ends that wait.
+func (l *Loop) wokenByEvents() {
+	l.mail.lua.Disarm()
+	if l.thread.luaBegan != 0 {
+		l.thread.luaWaited += l.clock() - l.thread.luaBegan
+	}
+}
+
+// milliseconds is ns for epoll_wait, rounded up: waking before a timer is due
+// means spinning until it is.
+func milliseconds(ns int64) int {
+	if ns < 0 {
+		return -1
+	}
+	const longest = 1 << 30
+	return int(min(ns/1_000_000+min(ns%1_000_000, 1), longest))
+}
