@@ -211,7 +211,8 @@ describe("the host's signals", function ()
 		local output, status = h.run_script(masks .. [[
 			local lfs = require "lfs";
 			local own = lfs.symlinkattributes("/proc/thread-self", "target"):match("%d+$");
-			local mine = bit(1) | bit(2) | bit(10) | bit(14) | bit(15) | bit(35);
+			local mine = bit(1) | bit(2) | bit(10) | bit(14) | bit(15) | bit(35)
+				| bit(16) | bit(17) | bit(27) | bit(34); -- these Go itself would unblock
 			for thread in lfs.dir("/proc/self/task") do
 				if thread:match("%d") and thread ~= own then
 					local blocked = masks("/proc/self/task/" .. thread .. "/status").SigBlk;
@@ -220,6 +221,50 @@ describe("the host's signals", function ()
 			end
 		]], { seconds = 30 });
 		assert.equal("", output);
+		assert.equal(0, status);
+	end);
+
+	it("are blocked on no other thread after a hook either", function ()
+		local output, status = h.run_script(masks .. [[
+			local before = masks();
+			for _, number in ipairs({ 1, 2, 15, 17 }) do
+				if backend.hook_signal then assert(backend.hook_signal(number, function () end)); end
+			end
+			h.run_for(0.02);
+			local after, open = masks(), {};
+			for thread in require "lfs".dir("/proc/self/task") do
+				local file = thread:match("%d") and io.open("/proc/self/task/" .. thread .. "/status");
+				if file then
+					file:close();
+					local blocked = masks("/proc/self/task/" .. thread .. "/status").SigBlk;
+					if blocked & bit(17) == 0 then table.insert(open, thread); end
+				end
+			end
+			print(#open <= 1, before.SigBlk == after.SigBlk);
+		]], { seconds = 30 });
+		h.deviation("13 blocks what it hooks", {
+			epoll12 = function () assert.equal("true\ttrue\n", output); end;
+			epoll13 = function () assert.equal("true\tfalse\n", output); end;
+			go = function () assert.equal("true\ttrue\n", output); end;
+		});
+		assert.equal(0, status);
+	end);
+
+	it("end a wait, and their hooks of Lua run at once", function ()
+		local output, status = h.run_script([[
+			local signal = h.util "signal";
+			local pid = h.util "pposix".getpid();
+			local late = h.now() + 5;
+			local count = 0;
+			signal.signal("SIGUSR1", function ()
+				count = count + 1;
+				if count == 3 then os.exit(0, not print(h.now() < late and "three" or "late")); end
+			end);
+			os.execute(("(for i in 1 2 3; do sleep 0.1; kill -USR1 %d; done) &"):format(pid));
+			backend.add_task(10, function () end);
+			backend.loop();
+		]], { seconds = 30 });
+		assert.equal("three\n", output);
 		assert.equal(0, status);
 	end);
 
