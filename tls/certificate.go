@@ -18,7 +18,7 @@ import (
 func loadKeyPairs(pairs []KeyPair, n *notices) ([]stdtls.Certificate, error) {
 	var all []stdtls.Certificate
 	for _, pair := range pairs {
-		certificate, err := loadKeyPair(pair)
+		certificate, err := loadKeyPair(pair, n)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func keyRank(c stdtls.Certificate) int {
 	return slices.Index([]x509.PublicKeyAlgorithm{x509.ECDSA, x509.Ed25519, x509.RSA}, c.Leaf.PublicKeyAlgorithm)
 }
 
-func loadKeyPair(pair KeyPair) (c stdtls.Certificate, err error) {
+func loadKeyPair(pair KeyPair, n *notices) (c stdtls.Certificate, err error) {
 	var key crypto.Signer
 	if pair.Key != "" {
 		if key, err = loadKey(pair.Key, pair.Password); err != nil {
@@ -60,11 +60,15 @@ func loadKeyPair(pair KeyPair) (c stdtls.Certificate, err error) {
 	if key != nil && !matches(key, c.Leaf.PublicKey) {
 		return c, errKeyMismatch
 	}
+	if key != nil {
+		noteUnreadable(pair.Certificate, c.Certificate, n)
+	}
 	return c, nil
 }
 
 // loadChain reads the certificates of a file, leaf first, as
-// SSL_CTX_use_certificate_chain_file does.
+// SSL_CTX_use_certificate_chain_file does. Of a leaf that crypto/x509 cannot
+// parse it returns the outline: see parseOwn.
 func loadChain(path string) (chain [][]byte, leaf *x509.Certificate, err error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -73,7 +77,7 @@ func loadChain(path string) (chain [][]byte, leaf *x509.Certificate, err error) 
 	if chain, err = parseChain(data); err != nil {
 		return nil, nil, err
 	}
-	if leaf, err = x509.ParseCertificate(chain[0]); err != nil {
+	if leaf, err = parseOwn(chain[0]); err != nil {
 		return nil, nil, err
 	}
 	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < 2048 {
@@ -132,9 +136,10 @@ func weakSignature(c *x509.Certificate) bool {
 	if bytes.Equal(c.RawSubject, c.RawIssuer) {
 		return false // self-signed: nobody relies on it
 	}
-	switch c.SignatureAlgorithm {
-	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+	switch certSignatureAlgorithm(c).hash {
+	case crypto.MD5, crypto.SHA1:
 		return true
 	}
-	return false
+	// Of these certSignatureAlgorithm knows nothing.
+	return c.SignatureAlgorithm == x509.MD2WithRSA || c.SignatureAlgorithm == x509.DSAWithSHA1
 }

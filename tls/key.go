@@ -111,7 +111,7 @@ func parseKeyDER(pemType string, der []byte) (crypto.Signer, error) {
 	case "RSA PRIVATE KEY":
 		key, err = x509.ParsePKCS1PrivateKey(der)
 	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(der)
+		key, err = parseSEC1(der)
 	case "PRIVATE KEY":
 		key, err = parsePKCS8(der)
 	default:
@@ -121,6 +121,18 @@ func parseKeyDER(pemType string, der []byte) (crypto.Signer, error) {
 		return nil, err
 	}
 	return usableKey(key)
+}
+
+// parseSEC1 reads an ECPrivateKey (RFC 5915).
+func parseSEC1(der []byte) (*ecdsa.PrivateKey, error) {
+	key, err := x509.ParseECPrivateKey(der)
+	if err == nil {
+		return key, nil
+	}
+	if key = parseExplicitKey(der, nil); key != nil {
+		return key, nil
+	}
+	return nil, err
 }
 
 // unsupportedKey is a key that crypto/tls has no use for.

@@ -24,7 +24,6 @@ var unusableKeys = map[string]string{
 	"x25519":                         "unsupported key type: ecdh.PrivateKey",
 	"p224":                           "unsupported key type: ECDSA on P-224",
 	"secp256k1":                      "unknown elliptic curve",
-	"p256-explicit":                  "unknown elliptic curve",
 	"p256-sec1-camellia256":          "unknown encryption mode",
 	"p256-sec1-aria256":              "unknown encryption mode",
 	"p256-pkcs8-v2-camellia-256-cbc": "unsupported cipher (OID: 1.2.392.200011.61.1.1.1.4)",

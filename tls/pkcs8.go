@@ -40,6 +40,11 @@ func parsePKCS8(der []byte) (any, error) {
 		if unsupported, ok := keyAlgorithms[info.Algorithm.Algorithm.String()]; ok {
 			return nil, unsupported
 		}
+		if info.Algorithm.Algorithm.Equal(oidEC) {
+			if key := parseExplicitKey(info.PrivateKey, info.Algorithm.Parameters.FullBytes); key != nil {
+				return key, nil
+			}
+		}
 	}
 	return nil, err
 }
