@@ -45,6 +45,7 @@ func newContext(cfg Config, n *notices) (c *Context, err error) {
 	if c.cas, err = loadCAs(cfg.CAFile, cfg.CAPath); err != nil {
 		return nil, err
 	}
+	completeChains(c.certificates, c.cas)
 	wanted, err := wantedCiphers(cfg, n)
 	if err != nil {
 		return nil, err
