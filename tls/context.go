@@ -141,11 +141,11 @@ func checkALPN(protocols []string) error {
 
 // setVersionsAndSuites leaves only TLS 1.3 if the cipher string leaves nothing
 // of what crypto/tls has below.
-func (c *Context) setVersionsAndSuites(wanted ciphers, n *notices) (err error) {
+func (c *Context) setVersionsAndSuites(wanted ciphers, n *notices) error {
 	b := c.base
-	b.MinVersion, b.MaxVersion, err = versionRange(c.config.Protocol, expandOptions(c.config.Options), wanted.level, n)
-	if err != nil || c.config.Ciphers == "" || b.MinVersion == stdtls.VersionTLS13 {
-		return err
+	b.MinVersion, b.MaxVersion = versionRange(c.config.Protocol, expandOptions(c.config.Options), wanted.level, n)
+	if c.config.Ciphers == "" || b.MinVersion == stdtls.VersionTLS13 {
+		return nil
 	}
 	if len(wanted.suites) == 0 {
 		if b.MaxVersion < stdtls.VersionTLS13 {
@@ -230,6 +230,9 @@ func (c *Context) clientCertificate(request *stdtls.CertificateRequestInfo) (*st
 	}
 	return &stdtls.Certificate{}, nil // none is sent
 }
+
+// hasVersion tells whether the options leave any protocol version.
+func (c *Context) hasVersion() bool { return c.base.MinVersion <= c.base.MaxVersion }
 
 // Server tells whether the mode is "server".
 func (c *Context) Server() bool { return c.config.Mode == "server" }

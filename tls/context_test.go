@@ -94,8 +94,13 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%v: notices %v", test, notices)
 		}
 	}
-	if _, _, err := NewContext(Config{Mode: "server", Protocol: "any", Options: []string{"no_ssl_mask"}}); err == nil {
-		t.Error("no_ssl_mask leaves a version")
+	for _, cfg := range []Config{
+		{Mode: "server", Protocol: "any", Options: []string{"no_ssl_mask"}},
+		{Mode: "client", Protocol: "tlsv1_2", Options: []string{"no_tlsv1_2"}},
+	} {
+		if c, _, err := NewContext(cfg); err != nil || c.hasVersion() {
+			t.Errorf("%v leaves a version, %v", cfg, err)
+		}
 	}
 }
 
@@ -124,6 +129,7 @@ func TestNotices(t *testing.T) {
 		{Config{CurvesList: "X25519:X448:ffdhe2048"}, "debug Curves that do not exist here are left out: X448, ffdhe2048"},
 		{Config{Options: []string{"no_ticket", "single_dh_use", "cipher_server_preference", "no_compression"}}, ""},
 		{Config{Options: []string{"prioritize_chacha"}}, "debug Option prioritize_chacha has no effect"},
+		{Config{Options: []string{"no_ssl_mask"}}, "warn No protocol version is left"},
 		{certificate(keys + "rsa.crt"), "warn There is no key for the certificate"},
 	} {
 		test.cfg.Protocol = "any"

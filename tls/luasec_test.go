@@ -116,8 +116,8 @@ var refusals = []refusal{
 	{Config{Options: []string{"x"}}, "invalid option (x)", same},
 	{Config{Options: []string{"no_tlsv1_4"}}, "invalid option (no_tlsv1_4)", same},
 	{Config{Options: []string{"all", "no_ticket", "no_ticket"}}, "", same},
-	// OpenSSL says so at each handshake.
-	{Config{Options: []string{"no_tlsv1", "no_tlsv1_1", "no_tlsv1_2", "no_tlsv1_3"}}, "", "no protocols available"},
+	{Config{Options: []string{"no_tlsv1", "no_tlsv1_1", "no_tlsv1_2", "no_tlsv1_3"}}, "", same},
+	{Config{Protocol: "tlsv1_2", Options: []string{"no_tlsv1_2"}}, "", same},
 
 	{Config{CurvesList: "FOO"}, `unknown elliptic curve in "FOO"`, same},
 	{Config{CurvesList: "X25519:FOO"}, `unknown elliptic curve in "X25519:FOO"`, same},

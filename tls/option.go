@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// optionNames are the options of LuaSec 1.2.0 over OpenSSL 3.0, the keys of
-// ssl.config.options.
+// optionNames are the options of LuaSec 1.2.0 to 1.3.2 over OpenSSL 3, the keys
+// of ssl.config.options. Those of older versions are among them.
 var optionNames = strings.Fields(`
 	all allow_client_renegotiation allow_no_dhe_kex
 	allow_unsafe_legacy_renegotiation cipher_server_preference

@@ -185,6 +185,9 @@ func (s *Session) Reason(err error) string {
 			return own.Error()
 		}
 	}
+	if s.context != nil && !s.context.hasVersion() {
+		return "no protocols available"
+	}
 	if errors.Is(err, io.EOF) {
 		return "closed" // a close_notify in the midst of the handshake
 	}

@@ -2,7 +2,6 @@ package tls
 
 import (
 	stdtls "crypto/tls"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -38,7 +37,7 @@ func checkProtocol(name string) error {
 // Like OpenSSL 3 it takes TLS 1.0 and 1.1 out of "any" unless the security level
 // is 0 or no newer version is left. crypto/tls cannot leave out a version in the
 // middle, so of a list with a hole the newer part is used.
-func versionRange(protocol string, options []string, level int, n *notices) (lowest, highest uint16, err error) {
+func versionRange(protocol string, options []string, level int, n *notices) (lowest, highest uint16) {
 	anyVersion := protocol == "any" || protocol == "sslv23"
 	allowed := 0 // a bit for each of versions
 	for i, v := range versions {
@@ -51,11 +50,21 @@ func versionRange(protocol string, options []string, level int, n *notices) (low
 		n.add("debug", "TLS 1.0 and 1.1 are off, as in OpenSSL 3: they need @SECLEVEL=0 in ciphers")
 		allowed &^= old
 	}
+	if allowed == 0 {
+		return noVersion(n)
+	}
 	return newestRun(allowed, n)
 }
 
+// noVersion is a range that no version is in. OpenSSL makes such contexts, too,
+// and says so at each handshake.
+func noVersion(n *notices) (lowest, highest uint16) {
+	n.add("warn", "No protocol version is left: every handshake will fail")
+	return stdtls.VersionTLS13, stdtls.VersionTLS10
+}
+
 // newestRun is the contiguous run of versions that ends at the newest.
-func newestRun(allowed int, n *notices) (lowest, highest uint16, err error) {
+func newestRun(allowed int, n *notices) (lowest, highest uint16) {
 	for i := len(versions) - 1; i >= 0; i-- {
 		bit := 1 << i
 		switch {
@@ -63,14 +72,11 @@ func newestRun(allowed int, n *notices) (lowest, highest uint16, err error) {
 			if allowed&(bit-1) != 0 {
 				n.add("warn", "Protocol versions below %s are off: versions have to be contiguous", versions[i+1].name)
 			}
-			return lowest, highest, nil
+			return lowest, highest
 		case allowed&bit != 0:
 			lowest = versions[i].id
 			highest = max(highest, lowest)
 		}
 	}
-	if highest == 0 {
-		return 0, 0, errors.New("no protocols available") // OpenSSL says so at the handshake
-	}
-	return lowest, highest, nil
+	return lowest, highest
 }
