@@ -95,32 +95,53 @@ func (p ecParameters) equal(curve elliptic.Curve) bool {
 	return base.Equal(readPoint(curve, generator))
 }
 
-// parseExplicitKey reads an ECPrivateKey (RFC 5915) whose curve is given by its
-// parameters: by its own, or, in PKCS #8, by those beside it. It returns nil if
-// the key is no such key.
-func parseExplicitKey(der []byte, beside cryptobyte.String) *ecdsa.PrivateKey {
-	var fields, secret, own cryptobyte.String
+// explicitPKCS8 reads a PrivateKeyInfo (RFC 5208) with the explicit parameters
+// of a named curve. It returns nil if der is none.
+func explicitPKCS8(der []byte) *ecdsa.PrivateKey {
+	var info, algorithm, key cryptobyte.String
+	var id asn1.ObjectIdentifier
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&info, cbasn1.SEQUENCE) ||
+		!info.SkipASN1(cbasn1.INTEGER) || // version
+		!info.ReadASN1(&algorithm, cbasn1.SEQUENCE) ||
+		!algorithm.ReadASN1ObjectIdentifier(&id) || !id.Equal(oidEC) ||
+		!info.ReadASN1(&key, cbasn1.OCTET_STRING) {
+		return nil
+	}
+	secret, _, ok := readSEC1(key)
+	if !ok {
+		return nil
+	}
+	return rawKey(explicitCurve(algorithm), secret)
+}
+
+// explicitSEC1 does the same for an ECPrivateKey (RFC 5915).
+func explicitSEC1(der []byte) *ecdsa.PrivateKey {
+	secret, parameters, ok := readSEC1(der)
+	if !ok {
+		return nil
+	}
+	return rawKey(explicitCurve(parameters), secret)
+}
+
+func readSEC1(der []byte) (secret, parameters cryptobyte.String, ok bool) {
+	var fields cryptobyte.String
 	var has bool
 	input := cryptobyte.String(der)
-	if !input.ReadASN1(&fields, cbasn1.SEQUENCE) ||
-		!fields.SkipASN1(cbasn1.INTEGER) || // version
-		!fields.ReadASN1(&secret, cbasn1.OCTET_STRING) ||
-		!fields.ReadOptionalASN1(&own, &has, contextTag(0)) {
-		return nil
-	}
-	if beside == nil {
-		beside = own
-	}
-	curve := curveOf(beside)
-	if curve == nil {
-		return nil
-	}
-	return rawKey(curve, secret)
+	ok = input.ReadASN1(&fields, cbasn1.SEQUENCE) &&
+		fields.SkipASN1(cbasn1.INTEGER) && // version
+		fields.ReadASN1(&secret, cbasn1.OCTET_STRING) &&
+		fields.ReadOptionalASN1(&parameters, &has, contextTag(0))
+	return secret, parameters, ok
 }
 
 // rawKey is ecdsa.ParseRawPrivateKey for numbers with too few or too many zeros
-// before them, which x509.ParseECPrivateKey takes, too.
+// before them, which x509.ParseECPrivateKey takes, too. Without a curve there is
+// no key.
 func rawKey(curve elliptic.Curve, secret []byte) *ecdsa.PrivateKey {
+	if curve == nil {
+		return nil
+	}
 	number, size := new(big.Int).SetBytes(secret), (curve.Params().N.BitLen()+7)/8
 	if number.BitLen() > 8*size {
 		return nil

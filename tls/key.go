@@ -129,7 +129,7 @@ func parseSEC1(der []byte) (*ecdsa.PrivateKey, error) {
 	if err == nil {
 		return key, nil
 	}
-	if key = parseExplicitKey(der, nil); key != nil {
+	if key = explicitSEC1(der); key != nil {
 		return key, nil
 	}
 	return nil, err

@@ -40,11 +40,9 @@ func parsePKCS8(der []byte) (any, error) {
 		if unsupported, ok := keyAlgorithms[info.Algorithm.Algorithm.String()]; ok {
 			return nil, unsupported
 		}
-		if info.Algorithm.Algorithm.Equal(oidEC) {
-			if key := parseExplicitKey(info.PrivateKey, info.Algorithm.Parameters.FullBytes); key != nil {
-				return key, nil
-			}
-		}
+	}
+	if key := explicitPKCS8(der); key != nil {
+		return key, nil
 	}
 	return nil, err
 }
@@ -102,6 +100,21 @@ func decryptPBES2(der, secret []byte) (key crypto.Signer, err error) {
 func init() {
 	pkcs8.RegisterKDF(oidPBKDF2, func() pkcs8.KDFParameters { return new(pbkdf2Params) })
 	pkcs8.RegisterKDF(oidScrypt, func() pkcs8.KDFParameters { return new(scryptParams) })
+	for _, c := range []pkcs8.Cipher{pkcs8.AES128CBC, pkcs8.AES192CBC, pkcs8.AES256CBC, pkcs8.TripleDESCBC} {
+		pkcs8.RegisterCipher(c.OID(), func() pkcs8.Cipher { return curveNamer{c} })
+	}
+}
+
+// curveNamer replaces explicit parameters in what it has decrypted by the name
+// of the curve, because the library gives it to crypto/x509.
+type curveNamer struct{ pkcs8.Cipher }
+
+func (c curveNamer) Decrypt(key, iv, data []byte) ([]byte, error) {
+	plain, err := c.Cipher.Decrypt(key, iv, data)
+	if explicit := explicitPKCS8(plain); err == nil && explicit != nil {
+		return x509.MarshalPKCS8PrivateKey(explicit)
+	}
+	return plain, err
 }
 
 // maxIterations is seconds of work. OpenSSL's default is 2048 iterations.
