@@ -24,8 +24,8 @@ var oddWarnings = map[string]string{
 	"blank-dns":            "malformed DNS name in subjectAltName",
 	"blank-uri":            "malformed URI in subjectAltName",
 	"compressed":           "malformed public key",
-	"critical-aia":         "critical extension that must not be critical",
-	"critical-skid":        "critical extension that must not be critical",
+	"critical-aia":         "extension that must not be critical",
+	"critical-skid":        "extension that must not be critical",
 	"crt":                  "", // by x509rsacrt=0 in go.mod
 	"duplicate":            "duplicate extension",
 	"explicit":             "explicit curve parameters",

@@ -5,12 +5,14 @@ import (
 	"strings"
 )
 
-// unreadableReasons are short texts of ours for what crypto/x509 says, by a part
-// of its text, the first that fits. They are few and constant, because a peer
-// chooses among them and crypto/x509's own may quote kilobytes of a certificate.
-var unreadableReasons = []struct{ part, reason string }{
-	{"negative serial", "negative serial number"},
-	{"incorrectly marked critical", "critical extension that must not be critical"},
+// unreadableWords are short texts of ours for what crypto/x509 could not read of
+// a certificate, by a part of its text. The first that fits counts. They are
+// constant, because a peer chooses among them and crypto/x509's own texts may
+// quote kilobytes of a certificate.
+var unreadableWords = []struct{ part, reason string }{
+	{"negative serial number", "negative serial number"},
+	{"serial number", "malformed serial number"},
+	{"incorrectly marked critical", "extension that must not be critical"},
 	{"duplicate extension", "duplicate extension"},
 	{"RDNSequence", "malformed issuer or subject"},
 	{"malformed issuer", "malformed issuer or subject"},
@@ -19,6 +21,14 @@ var unreadableReasons = []struct{ part, reason string }{
 	{"SAN uniformResourceIdentifier", "malformed URI in subjectAltName"},
 	{"cannot parse URI", "malformed URI in subjectAltName"},
 	{"cannot parse IP address", "malformed IP address in subjectAltName"},
+	{"subject alternative name", "malformed subjectAltName"},
+	{"onstraint", "malformed constraints"}, // basic, name, policy
+	{"key usage", "malformed key usage"},
+	{"key identifier", "malformed key identifier"},
+	{"distribution point", "malformed CRL distribution points"},
+	{"authority info access", "malformed authority information access"},
+	{"polic", "malformed policies"},
+	{"extension", "malformed extension"},
 	{"ECDSA parameters", "explicit curve parameters"},
 	{"elliptic curve", "unsupported curve"},
 	{"public key", "malformed public key"},
@@ -30,37 +40,27 @@ var unreadableReasons = []struct{ part, reason string }{
 	{"Time", "malformed validity"},
 	{"validity", "malformed validity"},
 	{"time format", "malformed validity"},
+	{"algorithm identifier", "malformed signature algorithm"},
+	{"trailing data", "trailing data"},
 }
 
 // whyUnreadable says in constant words why crypto/x509 could not parse a
-// certificate. text is an error of it, or contains one.
+// certificate. text is its error, or one that contains it.
 func whyUnreadable(text string) string {
-	// What follows may be a quotation.
-	text, _, _ = strings.Cut(text, `"`)
-	for _, r := range unreadableReasons {
-		if strings.Contains(text, r.part) {
-			return r.reason
+	text, _, _ = strings.Cut(text, `"`) // what follows is a quotation
+	for _, w := range unreadableWords {
+		if strings.Contains(text, w.part) {
+			return w.reason
 		}
 	}
-	return "malformed certificate"
+	return "malformed"
 }
 
-// peerUnreadable is the disconnect reason for a certificate of the peer that
-// crypto/tls cannot parse or use; ok is false if text, an error of crypto/tls's,
-// is about something else. Which certificate of the chain it is cannot be told:
-// crypto/tls stops at the first one and keeps its position to itself.
-func peerUnreadable(text string) (reason string, ok bool) {
-	switch {
-	case strings.Contains(text, "failed to parse certificate from server"),
-		strings.Contains(text, "failed to parse client certificate"):
-		return "a certificate in the peer's chain cannot be read: " + whyUnreadable(text), true
-	case strings.Contains(text, "sent certificate containing RSA key larger than"):
-		return "a certificate in the peer's chain has an RSA key over 8192 bits", true
-	case strings.Contains(text, "unsupported public key of type"),
-		strings.Contains(text, "unsupported type of public key"):
-		return "the peer's certificate has a key of a type that is not supported", true
-	}
-	return "", false
+// unreadable is the disconnect reason for a certificate of the peer that
+// crypto/tls cannot parse. It does not say which one of the chain it is, because
+// crypto/tls stops at the first and keeps its position to itself.
+func unreadable(text string) string {
+	return "certificate of the peer cannot be read: " + whyUnreadable(text)
 }
 
 // noteUnreadable warns of the first certificate of a chain of our own that
