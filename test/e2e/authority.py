@@ -45,8 +45,11 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False))
 
-    def issue(self, folder, host, valid_for=None, key="ec", expired=False, self_signed=False):
-        """Write HOST.pem, certificate and key, into a folder; return the certificate's serial number."""
+    def issue(self, folder, host, valid_for=None, key="ec", expired=False, self_signed=False, behind=None):
+        """Write HOST.pem, certificate and key, into a folder; return the certificate's serial number.
+
+        A file of certificates may follow in the chain.
+        """
         subject, subject_key = _named(valid_for or host), _new_key(key)
         issuer, issuer_key = (subject, subject_key) if self_signed else (self.name, self.key)
         certificate = (
@@ -55,7 +58,8 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(issuer_key, hashes.SHA256()))
         (folder / f"{host}.pem").write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM) + subject_key.private_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM) + (behind.read_bytes() if behind else b"")
+            + subject_key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return certificate.serial_number
 

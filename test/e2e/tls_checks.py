@@ -7,6 +7,7 @@ Each has one host for each kind of certificate: good.home.example.net, expired.a
 import asyncio
 import json
 import os
+import pathlib
 import signal
 import socket
 import ssl
@@ -26,11 +27,15 @@ CHECKS = Checks()
 check, checks_of = CHECKS.check, CHECKS.checks_of
 WHOLE_RUN_SECONDS = 150
 
+# What peers have behind their own certificate without need: its serial number is negative.
+NEGATIVE = pathlib.Path(__file__).parents[2] / "tls/testdata/odd/negative.crt"
+
 KINDS = {  # of hosts -> what is special about their certificates
     "good": {"key": "rsa"},
     "direct": {},  # found by _xmpps-server: direct TLS between servers
     "twofold": {},  # of its two addresses the first is dead
     "dialback": {"self_signed": True},  # and the peers know that it is to be accepted by dialback
+    "negative": {"self_signed": True, "behind": NEGATIVE},  # likewise
     "expired": {"expired": True},
     "selfsigned": {"self_signed": True},
     "misnamed": {"valid_for": "another.example.net"},
@@ -78,7 +83,7 @@ def make_ejabberd(world):
     folder = world.folder / "ejabberd"
     (folder / "certs").mkdir(parents=True)
     # not "direct": this ejabberd is not told to listen for direct TLS
-    hosts = [host(kind, "ejabberd") for kind in KINDS if kind not in ("direct", "twofold")] + [STRICT]
+    hosts = [host(kind, "ejabberd") for kind in KINDS if kind not in ("direct", "twofold", "negative")] + [STRICT]
     peer = ejabberd.Ejabberd(folder, hosts, [STRICT], "pat", world.authority.file, world.names.port)
     world.closing.push_async_callback(peer.kill)
     for one in hosts:
@@ -112,8 +117,9 @@ async def prepare(world):
     world.closing.callback(world.names.close)
     world.authority = authority.Authority(world.folder / "authority.pem")
     world.prosody = make_prosody(
-        world, "home", world.backend, [SECOND], [host("dialback", "away"), host("dialback", "ejabberd")])
-    world.away = make_prosody(world, "away", "epoll", [], [host("dialback", "home")])
+        world, "home", world.backend, [SECOND],
+        [host("dialback", "away"), host("dialback", "ejabberd"), host("negative", "away")])
+    world.away = make_prosody(world, "away", "epoll", [], [host("dialback", "home"), host("negative", "home")])
     world.ejabberd = make_ejabberd(world)
     for name, prosody in ("home", world.prosody), ("away", world.away):
         for kind in KINDS:
@@ -460,6 +466,15 @@ async def s2s_dialback(world):
     for prosody in world.prosody, world.away:
         for one, other in ("home", "away"), ("away", "home"):
             await authenticated(prosody, host("dialback", one), host("dialback", other), False)
+
+
+@check(20)
+async def s2s_negative_serial(world):
+    """Prosody: the same where an unneeded certificate of the chain has a negative serial number"""
+    await chat(*await peers(world, world.away, "negative"), "by dialback")
+    for prosody in world.prosody, world.away:
+        for one, other in ("home", "away"), ("away", "home"):
+            await authenticated(prosody, host("negative", one), host("negative", other), False)
 
 
 @check(30)
