@@ -13,9 +13,15 @@ require (
 	golang.org/x/crypto v0.58.0
 )
 
-// OpenSSL, which is what peers and administrators try their certificates with,
-// takes these, and nothing is trusted for it:
+// What OpenSSL accepts and Go would refuse. Nothing is trusted on account of these.
+//
+// Others are left at Go's defaults on purpose. tlsmaxrsasize: at OpenSSL's limit,
+// 16384 bits, a peer could make us compute 6 to 17 ms for each signature, at 8192
+// bits it is 2 to 4 ms. rsa1024min and tlssha1: they would apply to every
+// connection, whatever @SECLEVEL says.
 godebug (
-	x509negativeserial=1 // certificates with a negative serial number
-	x509rsacrt=0 // own RSA keys whose precomputed values are wrong; they are computed anew
+	// Certificates with a negative serial number, of peers and of our own.
+	x509negativeserial=1
+	// RSA keys of our own whose precomputed values are wrong. They are computed anew.
+	x509rsacrt=0
 )

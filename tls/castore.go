@@ -152,7 +152,8 @@ func (s *CAStore) addHashedCRL(base string) bool {
 }
 
 // parsePEM reads certificates and CRLs among anything else, up to what is broken.
-// A certificate that OpenSSL reads and Go does not is left out.
+// A certificate that OpenSSL reads and Go does not is left out; certs is not nil
+// even if it was the only one, because the file does have a certificate.
 func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
 	for {
 		block, rest, err := nextPEM(data)
@@ -164,6 +165,9 @@ func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
 		case "CERTIFICATE", "X509 CERTIFICATE":
 			if _, ok := derSequence(block.Bytes); !ok {
 				return certs, crls, errWrongTag
+			}
+			if certs == nil {
+				certs = []*certFacts{}
 			}
 			if x, err := x509.ParseCertificate(block.Bytes); err == nil {
 				certs = append(certs, newCertFacts(x))

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// completeChains adds the issuers of each certificate whose file has no other.
-// OpenSSL does so (ssl_add_cert_chain in statem_lib.c) with what X509_verify_cert
-// finds in the store, up to and with the root; that the chain leads to none does
-// not matter. It looks at each handshake, we do when a context is made.
+// completeChains adds the issuers of each certificate that is alone in its file.
+// OpenSSL sends the chain that X509_verify_cert finds in the store, including the
+// root, or its beginning if there is no root (ssl_add_cert_chain in
+// statem_lib.c). OpenSSL searches in every handshake; we search once, when the
+// context is made.
 func completeChains(certificates []stdtls.Certificate, cas *CAStore) {
 	if cas == nil {
 		return
@@ -22,8 +23,8 @@ func completeChains(certificates []stdtls.Certificate, cas *CAStore) {
 	}
 }
 
-// issuersOf is the chain above a certificate, as far as a store has it. Nothing
-// is trusted for it.
+// issuersOf returns the chain above a certificate as DER, as far as the store has
+// it. It checks no signature, because nothing is trusted on account of it.
 func issuersOf(leaf *x509.Certificate, cas *CAStore) (chain [][]byte) {
 	v := newVerifier([]*x509.Certificate{leaf}, VerifyOptions{CAs: cas, Depth: maxDepth, Now: time.Now()})
 	v.untrusted = nil // there is no peer

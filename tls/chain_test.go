@@ -31,6 +31,7 @@ func issuedFiles(t *testing.T) {
 		new leaf -addext subjectAltName=DNS:leaf -out leaf.csr
 		new odd -addext subjectAltName=DNS:täst -out odd.csr
 		sign middle root 1; sign leaf middle 2; sign odd middle 3
+		new negative -out negative.csr; sign negative middle -7
 		mkdir hashed; cp middle.crt root.crt hashed; openssl rehash hashed
 		cat middle.crt root.crt >both.crt
 		cat leaf.crt middle.crt >chain.crt
@@ -88,6 +89,30 @@ func TestChainIsCompleted(t *testing.T) {
 			if got := names(t, context.certificates[0].Certificate); got != c.sent {
 				t.Errorf("%s with %s%s sends %q, not %q", c.own, c.cafile, c.capath, got, c.sent)
 			}
+		}
+	}
+}
+
+// A certificate with a negative serial number is verified as OpenSSL does: its
+// signature counts, not its number. A file with no CA but one that Go cannot parse
+// loads, and nobody is trusted on account of it.
+func TestNegativeSerialIsVerified(t *testing.T) {
+	issuedFiles(t)
+	server, _, err := NewContext(Config{Mode: "server", Protocol: "any", CAFile: "both.crt",
+		Certificates: []KeyPair{{Certificate: "negative.crt", Key: "negative.key"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ca := range []string{"root.crt", "odd.crt"} {
+		client, _, err := NewContext(Config{Mode: "client", Protocol: "any", CAFile: ca,
+			Verify: []string{"peer"}, VerifyExt: []string{"lsec_continue"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		openssl := exec.Command("openssl", "verify", "-no-CApath", "-no-CAfile", "-trusted", ca, "-untrusted", "middle.crt", "negative.crt")
+		_, c := connected(t, server, client)
+		if v := c.Verification(); v.OK != (openssl.Run() == nil) || v.OK != (ca == "root.crt") {
+			t.Errorf("%s: %+v", ca, v)
 		}
 	}
 }

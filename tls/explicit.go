@@ -24,9 +24,9 @@ var namedCurves = []struct {
 var oidPrimeField = asn1.ObjectIdentifier{1, 2, 840, 10045, 1, 1}
 
 // curveOf reads EcpkParameters (RFC 3279, 2.3.5): the name of a curve, or its
-// parameters in full, which Go's own parsers do not take. It returns nil for
-// every curve that is not one of namedCurves: nothing is ever computed on
-// parameters that a file gives.
+// explicit parameters, which Go's own parsers refuse. It returns nil for every
+// curve that is not one of namedCurves, so no computation ever uses parameters
+// from a file.
 func curveOf(der cryptobyte.String) elliptic.Curve {
 	if der.PeekASN1Tag(cbasn1.SEQUENCE) {
 		return explicitCurve(der)
@@ -43,8 +43,8 @@ func curveOf(der cryptobyte.String) elliptic.Curve {
 	return nil
 }
 
-// ecParameters are ECParameters over a prime field (RFC 3279, 2.3.5). The seed,
-// the cofactor and a hash are passed over, because they do not change the curve.
+// ecParameters are ECParameters over a prime field (RFC 3279, 2.3.5). The seed and
+// the cofactor are ignored, because they do not change the curve.
 type ecParameters struct {
 	prime, a, b, order *big.Int
 	base               []byte
@@ -82,8 +82,8 @@ func readECParameters(der cryptobyte.String) (p ecParameters, ok bool) {
 	return p, ok
 }
 
-// equal tells whether the parameters are those of one of namedCurves, of each of
-// which a is -3.
+// equal reports whether the parameters are those of curve, which is one of
+// namedCurves: all of them have a = -3.
 func (p ecParameters) equal(curve elliptic.Curve) bool {
 	c := curve.Params()
 	base := readPoint(curve, p.base)
@@ -135,9 +135,9 @@ func readSEC1(der []byte) (secret, parameters cryptobyte.String, ok bool) {
 	return secret, parameters, ok
 }
 
-// rawKey is ecdsa.ParseRawPrivateKey for numbers with too few or too many zeros
-// before them, which x509.ParseECPrivateKey takes, too. Without a curve there is
-// no key.
+// rawKey is ecdsa.ParseRawPrivateKey, but it also accepts numbers with missing or
+// surplus leading zeros, as x509.ParseECPrivateKey does. It returns nil if curve
+// is nil or the number is out of range.
 func rawKey(curve elliptic.Curve, secret []byte) *ecdsa.PrivateKey {
 	if curve == nil {
 		return nil

@@ -9,9 +9,9 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// parseOwn parses a certificate of our own. OpenSSL serves many that
-// crypto/x509 refuses to parse, and so do we: only the outline of such a
-// certificate is read. The error is crypto/x509's.
+// parseOwn parses a certificate of our own. If crypto/x509 cannot parse it, only
+// its outline is read, because OpenSSL serves such certificates, too. The error is
+// crypto/x509's.
 func parseOwn(der []byte) (*x509.Certificate, error) {
 	c, err := x509.ParseCertificate(der)
 	if err == nil {
@@ -24,9 +24,9 @@ func parseOwn(der []byte) (*x509.Certificate, error) {
 }
 
 // readOutline reads as much of a certificate as serving it takes (RFC 5280,
-// 4.1): names, public key, signature algorithm and the extensions that have the
-// right form. It returns nil if the outline itself is broken, and leaves
-// PublicKey nil if crypto/tls has no use for the key.
+// 4.1): Raw with the signature algorithm in it, names, public key, and the
+// extensions before the first malformed one. It returns nil if the outline itself
+// is malformed, and leaves PublicKey nil if crypto/tls cannot use the key.
 //
 // The result must never be used to decide whether to trust a certificate,
 // because what could not be read is missing from it.
@@ -68,7 +68,7 @@ func readTBS(c *x509.Certificate, tbs cryptobyte.String) bool {
 
 func contextTag(n uint8) cbasn1.Tag { return cbasn1.Tag(n).Constructed().ContextSpecific() }
 
-// readExtensions reads those that come before a broken one.
+// readExtensions reads the extensions before the first malformed one.
 func readExtensions(tbs cryptobyte.String) (extensions []pkix.Extension) {
 	var outer, list cryptobyte.String
 	tbs.SkipOptionalASN1(cbasn1.Tag(1).ContextSpecific()) // issuerUniqueID

@@ -105,8 +105,9 @@ func init() {
 	}
 }
 
-// curveNamer replaces explicit parameters in what it has decrypted by the name
-// of the curve, because the library gives it to crypto/x509.
+// curveNamer is a cipher that, after decryption, replaces the explicit parameters
+// of a named curve by its name. The library passes the result to crypto/x509,
+// which refuses explicit parameters.
 type curveNamer struct{ pkcs8.Cipher }
 
 func (c curveNamer) Decrypt(key, iv, data []byte) ([]byte, error) {

@@ -19,10 +19,10 @@ var (
 	oidEd25519 = asn1.ObjectIdentifier{1, 3, 101, 112}
 )
 
-// readPublicKey reads a SubjectPublicKeyInfo (RFC 5280, 4.1) in the forms that
-// OpenSSL takes and crypto/x509 does not: an RSA key without parameters, the
-// explicit parameters of a named curve, points that are compressed or hybrid.
-// It returns nil for keys that crypto/tls has no use for.
+// readPublicKey reads a SubjectPublicKeyInfo (RFC 5280, 4.1). Beside what
+// crypto/x509 takes it accepts what OpenSSL does: RSA keys with parameters other
+// than NULL, explicit parameters of a named curve, compressed and hybrid points.
+// It returns nil for keys that crypto/tls cannot use.
 func readPublicKey(der []byte) (crypto.PublicKey, x509.PublicKeyAlgorithm) {
 	var info, algorithm cryptobyte.String
 	var id asn1.ObjectIdentifier

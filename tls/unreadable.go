@@ -63,9 +63,9 @@ func unreadable(text string) string {
 	return "certificate of the peer cannot be read: " + whyUnreadable(text)
 }
 
-// noteUnreadable warns of the first certificate of a chain of our own that
-// crypto/x509 cannot parse: it is sent as it is, but peers that are as strict
-// refuse it.
+// noteUnreadable warns of the first certificate in one of our own chains that
+// crypto/x509 cannot parse. It is sent as it is, but peers as strict as Go refuse
+// it.
 func noteUnreadable(file string, chain [][]byte, n *notices) {
 	for i, der := range chain {
 		if _, err := x509.ParseCertificate(der); err != nil {

@@ -56,8 +56,8 @@ func versionRange(protocol string, options []string, level int, n *notices) (low
 	return newestRun(allowed, n)
 }
 
-// noVersion is a range that no version is in. OpenSSL makes such contexts, too,
-// and says so at each handshake.
+// noVersion is a range without any version. OpenSSL makes such contexts, too, and
+// then fails every handshake with "no protocols available".
 func noVersion(n *notices) (lowest, highest uint16) {
 	n.add("warn", "No protocol version is left: every handshake will fail")
 	return stdtls.VersionTLS13, stdtls.VersionTLS10
