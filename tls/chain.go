@@ -3,6 +3,7 @@ package tls
 import (
 	stdtls "crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"time"
 )
 
@@ -27,10 +28,31 @@ func completeChains(certificates []stdtls.Certificate, cas *CAStore) {
 // it. It checks no signature, because nothing is trusted on account of it.
 func issuersOf(leaf *x509.Certificate, cas *CAStore) (chain [][]byte) {
 	v := newVerifier([]*x509.Certificate{leaf}, VerifyOptions{CAs: cas, Depth: maxDepth, Now: time.Now()})
-	v.untrusted = nil // there is no peer
+	v.untrusted, v.chain[0] = nil, ownFacts(leaf) // there is no peer
 	v.extendChain()
 	for _, issuer := range v.chain[1:] {
 		chain = append(chain, issuer.Raw)
 	}
 	return chain
 }
+
+// ownFacts is what finding its issuer takes of a certificate of our own, which may
+// be no more than an outline. It must not be used to verify the certificate.
+func ownFacts(leaf *x509.Certificate) *certFacts {
+	c := &certFacts{
+		Certificate: leaf,
+		subject:     canonicalName(leaf.RawSubject),
+		issuer:      canonicalName(leaf.RawIssuer),
+		sig:         certSignatureAlgorithm(leaf),
+	}
+	for _, ext := range leaf.Extensions {
+		if ext.Id.Equal(oidAuthorityKeyID) {
+			c.addExtension(ext)
+		}
+	}
+	c.selfIssued = c.subject == c.issuer
+	c.selfSigned = likelyIssued(c, c)
+	return c
+}
+
+var oidAuthorityKeyID = asn1.ObjectIdentifier{2, 5, 29, 35}
