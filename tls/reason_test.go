@@ -109,7 +109,7 @@ func TestSomeReasons(t *testing.T) {
 		{&net.OpError{Op: "remote error", Err: stdtls.AlertError(100)}, "tlsv1 alert no renegotiation"},
 		{&net.OpError{Op: "remote error", Err: stdtls.AlertError(200)}, "unknown alert"},
 		{errors.New("tls: failed to parse certificate from server: x509: negative serial number"), "certificate of the peer cannot be read: negative serial number"},
-		{errors.New("tls: failed to parse client certificate: x509: cannot parse URI \"negative serial number\": x"), "certificate of the peer cannot be read: bad subjectAltName"},
+		{errors.New("tls: failed to parse client certificate: x509: cannot parse URI \"negative serial number\": x"), "certificate of the peer cannot be read: malformed URI in subjectAltName"},
 		{errors.New("tls: client offered only unsupported versions: [302 301]"), "unsupported protocol"},
 		{errors.New("tls: handshake message of length 70000 bytes exceeds maximum of 65536 bytes"), "excessive message size"},
 	} {
