@@ -101,7 +101,12 @@ double monotonic_clock(void);
 
 /* start.c */
 bool go_is_still_to_start(void);
-int start_go(void);
+bool start_go(char *text, size_t size);
+
+/* host.c: what Go takes of the host */
+bool host_has_room(char *text, size_t size);
+bool reserve_threads(char *text, size_t size);
+void backend_closed(void);
 
 /* host_signals.c */
 void hold_signals(sigset_t *mask);

@@ -5,7 +5,8 @@ package main
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/include -std=gnu11 -Wall -Wextra -Werror
-#cgo LDFLAGS: -Wl,--wrap=x_cgo_sys_thread_create -Wl,--wrap=crosscall1 -Wl,--wrap=crosscall2
+#cgo LDFLAGS: -Wl,--wrap=x_cgo_sys_thread_create -Wl,--wrap=x_cgo_thread_start -Wl,--wrap=x_cgo_init
+#cgo LDFLAGS: -Wl,--wrap=crosscall1 -Wl,--wrap=crosscall2
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <lua.h>

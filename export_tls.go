@@ -24,8 +24,6 @@ import (
 
 func init() {
 	tls.WrapSigner = openssl.Signer
-	tls.PaceGarbageCollection()
-	tls.LeaveRoom()
 }
 
 // noticed are the notices that were logged already.

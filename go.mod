@@ -1,6 +1,6 @@
 module net.server_go
 
-go 1.26.0
+go 1.26.8
 
 require (
 	github.com/aarzilli/golua v0.0.0-20250217091409-248753f411c4

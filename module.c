@@ -82,6 +82,8 @@ static int backend_gc(lua_State *L)
 		unhook_signals(b);
 		sgo_close(b->io);
 	}
+	if (b->io != 0)
+		backend_closed();
 	b->io = 0;
 	for (size_t i = 0; i < b->nobjects; i++)
 		free(b->objects[i]);
@@ -161,8 +163,10 @@ static void new_backend(lua_State *L, bool prosody13)
 
 	struct sgo_error err = {{0}};
 	b->io = sgo_open(&err);
-	if (b->io == 0)
+	if (b->io == 0) {
+		backend_closed();
 		luaL_error(L, "net.server_go: %s", err.text);
+	}
 	b->prosody13 = prosody13;
 	if (getrandom(&b->id_state, sizeof b->id_state, GRND_NONBLOCK) < 0)
 		b->id_state = (uint64_t)time(NULL); /* ids are for logs only */
@@ -215,9 +219,9 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
 	lua_settop(L, 0);
 	fork_if_daemon(L, prosody13);
-	int error = start_go();
-	if (error)
-		return luaL_error(L, "net.server_go: cannot start a thread: %s", strerror(error));
+	char text[256];
+	if (!start_go(text, sizeof text))
+		return luaL_error(L, "net.server_go: %s", text);
 	new_backend(L, prosody13);
 	pthread_once(&once, first_open); /* Go is up: it has answered */
 	lua_settop(L, 1);

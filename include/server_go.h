@@ -230,6 +230,13 @@ struct sgo_wait {
 
 enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
 
+/*
+ * How many threads Go may ever want at once, beside those that run Lua: process.go
+ * counts them. C has them before Go starts, because Go ends the process
+ * where it cannot have one.
+ */
+enum { SGO_THREADS = 11 };
+
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */
 enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };
 
