@@ -88,21 +88,22 @@ static void name_task_limits(char *text, size_t size)
 		snprintf(text + n, size - (size_t)n, ", the cgroup's pids.max is %ld", most);
 }
 
-static int backends, threads; /* that are open; that have been reserved */
+int sgo_threads;
+static int backends; /* that are open */
 
 /* Each backend may have an I/O thread; SGO_THREADS counts one. */
 bool reserve_threads(char *text, size_t size)
 {
-	int made, wanted = SGO_THREADS + backends - threads;
-	int error = wanted > 0 ? threads_reserve(wanted, &made) : 0;
+	int made = 0, least = SGO_THREADS + backends - sgo_threads;
+	int error = least > 0 ? threads_reserve(least, sgo_threads ? least : SGO_ALL_THREADS, &made) : 0;
 	if (error) {
 		char limits[100];
 		name_task_limits(limits, sizeof limits);
 		snprintf(text, size, "%d threads are needed beside Prosody's own, and %d could be made (%s): %s",
-			threads + wanted, threads + made, strerror(error), limits);
+			sgo_threads + least, sgo_threads + made, strerror(error), limits);
 		return false;
 	}
-	threads += wanted > 0 ? wanted : 0;
+	sgo_threads += made;
 	backends++;
 	return true;
 }

@@ -14,24 +14,47 @@ import (
 	"net.server_go/tls"
 )
 
-// What runs on threads of its own at the same time, at most. C has reserved
-// SGO_THREADS of them.
+// What runs on threads of its own at the same time.
 const (
 	runtimeThreads = 2 // the one that watches the scheduler (sysmon), and the one that makes others
 	pollerThread   = 1 // waits for Go's own timers and the resolver's sockets
 	signalThread   = 1 // waits for signals
-	ioThread       = 1 // sleeps or waits without a processor of Go's; C adds one for each further backend
-	threads        = runtimeThreads + pollerThread + signalThread + ioThread + tls.MaxWorkers + tls.Processors
+	ioThread       = 1 // sleeps, or waits in epoll; C adds one for each further backend
+	fixedThreads   = runtimeThreads + pollerThread + signalThread + ioThread
 )
 
-// A negative length would not compile.
-var _ [C.SGO_THREADS - threads]struct{}
+// Two workers make more handshakes than one Lua thread can log in clients.
+const workers, processors = 2, 4
+
+// A process that may have few threads only.
+const fewWorkers, fewProcessors = 1, 2
+
+// A thread that has just given up its processor is not yet one that Go uses
+// again. With 12 busy clients and fewer processors than threads, one more than
+// what is counted was seen, under four times 30 s of logins.
+const betweenTwoUses = 3
+
+// Else the arrays' lengths are negative, and it does not compile.
+var (
+	_ [C.SGO_THREADS - (fixedThreads + fewWorkers + fewProcessors + betweenTwoUses)]struct{}
+	_ [C.SGO_ALL_THREADS - (fixedThreads + workers + processors + betweenTwoUses)]struct{}
+)
 
 func init() {
-	tls.LimitProcessors() // before a collection, which would use all
-	takeAddressSpace()
+	limitThreads() // before a collection, which would use all processors
 	tls.PaceGarbageCollection()
+	takeAddressSpace()
 	startPoller()
+}
+
+// limitThreads bounds what Go wants at the same time by what C has reserved: none
+// in a test, where Go has the process.
+func limitThreads() {
+	if n := C.sgo_threads; n == 0 || n >= C.SGO_ALL_THREADS {
+		tls.LimitThreads(workers, processors)
+	} else {
+		tls.LimitThreads(fewWorkers, fewProcessors)
+	}
 }
 
 // heapSpace is how far Go's heap may grow, in bytes, where the host limits

@@ -123,17 +123,17 @@ static void end_sleepers(int n)
 	}
 }
 
-int threads_reserve(int n, int *made)
+int threads_reserve(int least, int most, int *made)
 {
 	int error = 0;
 	pthread_mutex_lock(&mutex);
-	for (*made = 0; *made < n && error == 0; *made += error == 0)
+	for (*made = 0; *made < most && error == 0; *made += error == 0)
 		error = make_thread();
 	wait_until_all_sleep();
-	if (error)
+	if (*made < least)
 		end_sleepers(*made);
 	pthread_mutex_unlock(&mutex);
-	return error;
+	return *made < least ? error : 0;
 }
 
 /* Under the mutex. Waits a little: for a thread that has done its work, or to try again. */

@@ -8,10 +8,11 @@
 size_t thread_stack(void);
 
 /*
- * Makes n more threads, or none. They block all signals. Returns 0, or the
- * errno; *made says then how many there were before it failed.
+ * Makes more threads: as many as possible up to `most`, or none if these were
+ * fewer than `least`. They block all signals. Returns 0, or the errno; *made is how
+ * many there were before it failed.
  */
-int threads_reserve(int n, int *made);
+int threads_reserve(int least, int most, int *made);
 
 struct work {
 	void (*function)(const struct work *);

@@ -231,11 +231,12 @@ struct sgo_wait {
 enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
 
 /*
- * How many threads Go may ever want at once, beside those that run Lua: process.go
- * counts them. C has them before Go starts, because Go ends the process
- * where it cannot have one.
+ * Go's threads, beside those that run Lua. C reserves them before Go starts, because
+ * Go ends the process where it cannot have one: SGO_ALL_THREADS, or as many as
+ * there may be, but SGO_THREADS at least. process.go does with fewer than all.
  */
-enum { SGO_THREADS = 11 };
+enum { SGO_THREADS = 11, SGO_ALL_THREADS = 16 };
+extern int sgo_threads; /* how many it has reserved */
 
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */
 enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };

@@ -143,8 +143,13 @@ func (l *Loop) startThread() {
 	go func() {
 		defer l.thread.running.Done()
 		runtime.LockOSThread() // lest Go hands it on from thread to thread
-		// If it fails sleeps last longer.
-		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
+		// A thread that is still locked would end with the goroutine, and on the
+		// runtime's first thread the runtime would lose it.
+		defer runtime.UnlockOSThread()
+		if others, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err == nil {
+			defer setTimerSlack(others)
+		}
+		setTimerSlack(timerSlack)
 		for l.threadTurn(s, -1) {
 			l.visitWorker(s)
 		}
@@ -152,8 +157,13 @@ func (l *Loop) startThread() {
 }
 
 // timerSlack is the system's own, in ns: other threads of Go's have a longer
-// one (start.c), too long for visitLook and for alarms.
+// one (thread_pool.c), too long for visitLook and for alarms.
 const timerSlack = 50_000
+
+func setTimerSlack(ns int) {
+	// If it fails sleeps last longer.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(ns), 0, 0, 0)
+}
 
 // visitLook is how often, in ns, the I/O thread looks whether the worker that it
 // visits makes turns: that makes a long step, or waits for a processor.

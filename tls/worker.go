@@ -13,9 +13,9 @@ import (
 )
 
 // A worker is a thread that computes handshakes, one step after the other.
-// There is one for each processor but one, and at most MaxWorkers: with the last
-// one busy too the Lua thread and the I/O thread would often wait for a time
-// slice.
+// There is one for each processor but one, and no more than LimitThreads
+// allows: with the last one busy too the Lua thread and the I/O thread would often
+// wait for a time slice.
 type worker struct {
 	load atomic.Int64 // steps that wait, and the one under way
 	bell bell.Bell
@@ -42,19 +42,9 @@ type worker struct {
 // processor.
 const fullBatch = 16
 
-// MaxWorkers bounds the workers, because each is a thread that the process needs
-// (process.go). Two make more handshakes than one Lua thread can log in clients.
-const MaxWorkers = 2
-
-// Processors is how many threads may run Go code at once: as many as there are
-// workers, the Lua thread, and the I/O thread or the collector. With fewer these
-// would wait, for 10 ms at a time, until a handshake has computed enough. More
-// would each need a thread, on every host with as many processors.
-const Processors = MaxWorkers + 2
-
 // workerCount follows Go's first GOMAXPROCS, which knows what a container may
 // use.
-var workerCount = min(MaxWorkers, max(1, runtime.GOMAXPROCS(0)-1))
+var workerCount = max(1, runtime.GOMAXPROCS(0)-1)
 
 var (
 	workers      []*worker
@@ -80,8 +70,15 @@ func Computing() (n int64) {
 	return n
 }
 
-// LimitProcessors has the Go scheduler use Processors, whatever the host has.
-func LimitProcessors() { runtime.GOMAXPROCS(Processors) }
+// LimitThreads bounds the workers, and says how many threads may run Go code at
+// once, whatever the host has. That should be two more than there are workers,
+// the Lua thread and the I/O thread or the collector: else these wait, for 10 ms
+// at a time, until a handshake has computed enough. It is to be called before the
+// first handshake.
+func LimitThreads(workers, processors int) {
+	workerCount = min(workerCount, workers)
+	runtime.GOMAXPROCS(processors)
+}
 
 func (w *worker) run() {
 	// Between two steps it never leaves the thread: only the Go scheduler could
