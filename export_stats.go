@@ -1,18 +1,25 @@
 package main
 
 /*
+#include <stdlib.h>
 #include "server_go.h"
 */
 import "C"
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"net.server_go/loop"
 )
+
+var goVersion = C.CString(runtime.Version())
+
+//export sgo_go_version
+func sgo_go_version() *C.char { return goVersion }
 
 //export sgo_stats
 func sgo_stats(io C.uint32_t, out *C.struct_sgo_stats, failures *C.struct_sgo_text) {
@@ -35,6 +42,7 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	out.client_handshakes, out.server_handshakes = C.uint64_t(s.ClientHandshakes), C.uint64_t(s.ServerHandshakes)
 	out.running_handshakes = C.uint64_t(s.Running)
 	out.goroutines, out.threads = C.uint64_t(s.Goroutines), C.uint64_t(s.Threads)
+	out.stalls = C.uint64_t(s.Stalls)
 	out.switches, out.threaded = C.uint64_t(s.Switches), cBool(s.Threaded)
 }
 

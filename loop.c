@@ -204,12 +204,27 @@ static void deliver_tls_started(lua_State *L, struct backend *b, int index, stru
 	lua_pop(L, 1);
 }
 
+/* Text for the log that is of no object, a line at a time. */
+static void deliver_notice(lua_State *L, struct backend *b, const struct sgo_event *ev)
+{
+	lua_pushlstring(L, ev->bytes, ev->length); /* a logger may do anything, even loop() */
+	const char *line = lua_tostring(L, -1), *end = line + ev->length, *next;
+	for (; line < end && (next = memchr(line, '\n', (size_t)(end - line))); line = next + 1) {
+		lua_pushlstring(L, line, (size_t)(next - line));
+		log_backend(L, b, "error", "%s", 1);
+	}
+}
+
 /* A nested loop() may replace the batch: what is needed of the event is copied. */
 static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 {
 	const struct sgo_event copy = *at, *ev = &copy;
 	if (ev->kind == SGO_ACCEPTED) {
 		deliver_accepted(L, b, ev);
+		return;
+	}
+	if (ev->kind == SGO_NOTICE) {
+		deliver_notice(L, b, ev);
 		return;
 	}
 	struct object *o = find_object(b, ev->handle);
@@ -262,6 +277,7 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		deliver_note(L, index, ev);
 		break;
 	case SGO_ACCEPTED:
+	case SGO_NOTICE:
 		break;
 	}
 }

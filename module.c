@@ -184,6 +184,8 @@ static void new_backend(lua_State *L, bool prosody13)
 	b->logger_ref = require_field(L, "util.logger", "init");
 	push_logger(L, b, "server_go");
 	b->log_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushstring(L, sgo_go_version());
+	log_backend(L, b, "info", "Built with %s", 1);
 	open_tls(L, b);
 }
 

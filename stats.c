@@ -137,7 +137,7 @@ int api_stats(lua_State *L)
 	push_text(L, &failures);
 	const char *lines = lua_tostring(L, -1);
 
-	lua_createtable(L, 0, 18);
+	lua_createtable(L, 0, 20);
 	lua_createtable(L, 0, 4);
 	set_objects(L, "accepted", &s, SGO_ACCEPTS);
 	set_objects(L, "outgoing", &s, SGO_DIALS);
@@ -160,5 +160,8 @@ int api_stats(lua_State *L)
 	lua_pushstring(L, s.threaded ? "thread" : "inline");
 	lua_setfield(L, -2, "stepping");
 	set_count(L, "switches", s.switches);
+	set_count(L, "stalls", s.stalls);
+	lua_pushstring(L, sgo_go_version());
+	lua_setfield(L, -2, "go");
 	return 1;
 }

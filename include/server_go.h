@@ -89,6 +89,8 @@
  *   void sgo_stats(io, struct sgo_stats *, struct sgo_text *failures)
  *       What was counted since sgo_open, and what waits now. failures: a line
  *       for each reason of failed handshakes: number, tab, reason.
+ *   const char *sgo_go_version(void)
+ *       The Go that the module was built with, "go1.26.8" for one.
  */
 #ifndef SERVER_GO_H
 #define SERVER_GO_H
@@ -177,6 +179,7 @@ enum sgo_event_kind {
 	SGO_HELLO,
 	SGO_SECURED,
 	SGO_NOTE, /* level, tab, line for the log */
+	SGO_NOTICE,
 };
 
 struct sgo_event {
@@ -219,6 +222,7 @@ struct sgo_stats {
 	uint64_t client_handshakes, server_handshakes, running_handshakes;
 	uint64_t goroutines, threads;      /* of the Go runtime */
 	uint64_t switches;                 /* of threaded */
+	uint64_t stalls;                   /* of the I/O side, seen by its watchdog */
 	uint8_t threaded;                  /* a thread of its own steps the I/O side */
 };
 

@@ -38,6 +38,8 @@ const (
 	Secured
 	// Note: Bytes are a level, a tab and a line for the connection's log.
 	Note
+	// Notice: of no object; Bytes are lines for the log, an error's.
+	Notice
 )
 
 // Event is one thing that the Lua side is told. Its bytes are valid until

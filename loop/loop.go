@@ -25,6 +25,7 @@ type Loop struct {
 	mail    mailbox
 	asleep  atomic.Bool // the stepper waits in epoll, or is about to
 	wakeMu  sync.Mutex  // guards wake.fd against Close
+	closed  chan struct{}
 
 	gate     gate // guards what follows
 	settings Settings
@@ -81,12 +82,14 @@ func New() (*Loop, error) {
 		l.poller.close()
 		return nil, err
 	}
+	l.startWatchdog()
 	return l, nil
 }
 
 // Close closes every descriptor. The Loop must not be used afterwards. It
 // returns the logs that Step was given and has not returned.
 func (l *Loop) Close() (logs [][]byte) {
+	close(l.closed)
 	if l.hasThread() {
 		l.retireThread()
 	}

@@ -38,6 +38,8 @@ type Stats struct {
 	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
 	// not taken yet.
 	Unsent, Undelivered uint64
+	// Stalls is how often the watchdog found that nothing moved.
+	Stalls uint64
 	// Goroutines and Threads are the Go runtime's, of all Loops together.
 	Goroutines, Threads uint64
 }
@@ -56,6 +58,7 @@ func (l *Loop) Stats() Stats {
 	defer l.gate.leave()
 	s := l.stats
 	s.Threaded, s.Switches = l.hasThread(), l.thread.switches
+	s.Stalls = l.gate.dog.stalls.Load()
 	s.Failures = make(map[string]uint64, len(l.stats.Failures))
 	for reason, n := range l.stats.Failures {
 		s.Failures[reason] = n

@@ -20,6 +20,7 @@ type gate struct {
 	mu      bell.Lock
 	waiting atomic.Int32
 	entered bell.Bell // who lets others in sleeps on it
+	dog     watchdog
 }
 
 func (g *gate) enter() {
@@ -28,15 +29,21 @@ func (g *gate) enter() {
 	if g.waiting.Add(-1) == 0 {
 		g.entered.Ring()
 	}
+	g.dog.entered()
 }
 
-func (g *gate) leave() { g.mu.Unlock() }
+func (g *gate) leave() {
+	g.dog.left()
+	g.mu.Unlock()
+}
 
 // yield lets in whoever waits.
 func (g *gate) yield() {
+	g.dog.moved()
 	if g.nobodyWaits() {
 		return
 	}
+	g.dog.left()
 	g.mu.Unlock()
 	if !bell.Spin(g.nobodyWaits) {
 		for g.entered.Arm(); !g.nobodyWaits(); g.entered.Arm() {
@@ -45,6 +52,7 @@ func (g *gate) yield() {
 		g.entered.Disarm()
 	}
 	g.mu.Lock()
+	g.dog.entered()
 }
 
 func (g *gate) nobodyWaits() bool { return g.waiting.Load() == 0 }
