@@ -6,6 +6,7 @@ BUILD       ?= build
 SOAK        ?= 3600
 
 GO     ?= go
+go_needed = $(shell sed -n 's/^go //p' go.mod)
 CFLAGS ?= -O2 -g
 SO     := $(BUILD)/net/server_go.so
 NOLUA  := $(CURDIR)/build/nolua
@@ -107,7 +108,10 @@ $(NOLUA)/libluajit-5.1.so:
 .PHONY: need-go
 need-go:
 	@command -v $(GO) >/dev/null || \
-		{ echo 'no go command in PATH: Go 1.26 or newer is needed, https://go.dev/dl/' >&2; exit 1; }
+		{ echo 'no go command in PATH: Go $(go_needed) or newer is needed, https://go.dev/dl/' >&2; exit 1; }
+	@# A Go since 1.21 that is older fetches what go.mod says, where it is allowed to.
+	@$(GO) list -m >/dev/null || \
+		{ echo 'Go $(go_needed) or newer is needed, https://go.dev/dl/; this is' "$$(GOTOOLCHAIN=local $(GO) version)" >&2; exit 1; }
 
 # install takes a module that is up to date as it is: `sudo make install` must
 # not need root to have Go.

@@ -107,6 +107,12 @@ describe("stats()", function ()
 		assert.equal(0, #rec.chunks);
 	end);
 
+	it("says which Go the module was built with, and of stalls", function ()
+		local now = backend.stats();
+		assert.matches("^go%d+%.%d+", now.go);
+		assert.equal(0, now.stalls);
+	end);
+
 	it("measures turns and how late timers are", function ()
 		h.run_for(0.01);
 		backend.stats();
