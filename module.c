@@ -150,6 +150,31 @@ static int metatable_ref(lua_State *L, const luaL_Reg *methods)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* Raw access: Prosody logs the reading of a global that is not there. */
+static bool is_server(lua_State *L)
+{
+	int top = lua_gettop(L);
+	lua_pushglobaltable(L);
+	lua_pushliteral(L, "prosody");
+	lua_rawget(L, -2);
+	if (lua_istable(L, -1)) {
+		lua_pushliteral(L, "process_type");
+		lua_rawget(L, -2);
+	}
+	bool yes = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "prosody") == 0;
+	lua_settop(L, top);
+	return yes;
+}
+
+/* Not for prosodyctl, whose log is the terminal. */
+static void log_go_version(lua_State *L, struct backend *b)
+{
+	if (!is_server(L))
+		return;
+	lua_pushstring(L, sgo_go_version());
+	log_backend(L, b, "info", "Built with %s", 1);
+}
+
 /* Creates the backend at index 1 and what it keeps in the registry. */
 static void new_backend(lua_State *L, bool prosody13)
 {
@@ -184,8 +209,7 @@ static void new_backend(lua_State *L, bool prosody13)
 	b->logger_ref = require_field(L, "util.logger", "init");
 	push_logger(L, b, "server_go");
 	b->log_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushstring(L, sgo_go_version());
-	log_backend(L, b, "info", "Built with %s", 1);
+	log_go_version(L, b);
 	open_tls(L, b);
 }
 

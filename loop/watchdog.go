@@ -11,8 +11,8 @@ import (
 // the same thing. Looks are counted, and no time is measured, so that a process
 // that was stopped has not stalled.
 const (
-	look       = time.Second
-	stallLooks = 5
+	look       = 2500 * time.Millisecond
+	stallLooks = 2
 )
 
 // A watchdog notices that the holder of the gate does not get on: it computes
