@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { INDEX_BITS = 24, MAX_TIMERS = (1 << INDEX_BITS) - 1, GENERATIONS = 1 << 28 };
+enum { INDEX_BITS = 24, MAX_TIMERS = (1 << INDEX_BITS) - 1, LAST_GENERATION = (1 << 28) - 1 };
 
 /* The reference's min_wait: a timer that repeats with 0 is not to keep a core busy. */
 static const double shortest_repeat = 0.001;
@@ -119,7 +119,7 @@ uint64_t timer_queue_add(struct timer_queue *q, double now, double delay)
 		q->timers[index - 1].generation = 0;
 	}
 	struct timer *t = &q->timers[index - 1];
-	*t = (struct timer){.generation = (t->generation + 1) % GENERATIONS, .used = true};
+	*t = (struct timer){.generation = t->generation + 1, .used = true};
 	q->live++;
 	schedule(q, t, now, delay);
 	return id_of(q, index);
@@ -132,9 +132,11 @@ bool timer_queue_stop(struct timer_queue *q, uint64_t id)
 		return false;
 	take_out(q, t);
 	t->used = false;
-	t->free = q->free;
-	q->free = (uint32_t)timer_queue_index(id);
 	q->live--;
+	if (t->generation < LAST_GENERATION) { /* else its ids would come again: it is retired */
+		t->free = q->free;
+		q->free = (uint32_t)timer_queue_index(id);
+	}
 	return true;
 }
 

@@ -25,7 +25,8 @@ struct timer_queue {
 
 /*
  * Starts a timer that is due delay seconds after now: negative is at once,
- * INFINITY never. Returns its id, of 52 bits, or 0 if there is no memory.
+ * INFINITY never. Returns its id, of 52 bits, which no other timer has had, or
+ * 0 if there is no memory.
  */
 uint64_t timer_queue_add(struct timer_queue *, double now, double delay);
 

@@ -20,9 +20,12 @@ func newHandle(index int, generation uint32) Handle {
 }
 
 // table maps handles to values in constant time and uses freed slots again.
+// It issues no handle twice: a slot that has gone through all generations is
+// retired. All slots together last for 2^52 handles.
 type table[T any] struct {
-	slots []slot[T]
-	free  []uint32
+	slots   []slot[T]
+	free    []uint32
+	retired int
 }
 
 type slot[T any] struct {
@@ -75,10 +78,11 @@ func (t *table[T]) remove(h Handle) {
 	}
 	var none T
 	s.used, s.value = false, none
-	if s.generation++; s.generation >= generationLimit {
-		s.generation = 1
+	if s.generation++; s.generation == generationLimit {
+		t.retired++
+		return
 	}
 	t.free = append(t.free, uint32(h.Index()-1))
 }
 
-func (t *table[T]) len() int { return len(t.slots) - len(t.free) }
+func (t *table[T]) len() int { return len(t.slots) - len(t.free) - t.retired }

@@ -64,7 +64,7 @@ func TestTableRejectsForeignHandles(t *testing.T) {
 	}
 }
 
-func TestGenerationsWrapAroundToOne(t *testing.T) {
+func TestSlotIsRetiredAfterItsLastGeneration(t *testing.T) {
 	var table table[int]
 	table.remove(table.insert(1))
 	table.slots[0].generation = generationLimit - 1
@@ -72,9 +72,15 @@ func TestGenerationsWrapAroundToOne(t *testing.T) {
 	if h := uint64(newHandle(maxHandles, generationLimit-1)); h >= 1<<53 {
 		t.Errorf("the largest handle %#x is no exact Lua number", h)
 	}
+	if last != newHandle(1, generationLimit-1) {
+		t.Fatalf("handle %#x, want the last generation of the first slot", uint64(last))
+	}
 	table.remove(last)
-	if h := table.insert(2); h != newHandle(1, 1) {
-		t.Errorf("handle %#x after the last generation, want generation 1", uint64(h))
+	if n := table.len(); n != 0 {
+		t.Errorf("len = %d, want 0", n)
+	}
+	if h := table.insert(2); h != newHandle(2, 1) {
+		t.Errorf("handle %#x, want the first generation of the second slot: one that was issued names something else now", uint64(h))
 	}
 	if _, ok := table.get(last); ok {
 		t.Error("the handle of the last generation is still found")

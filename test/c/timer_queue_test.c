@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "timer_queue.h"
+#include "timer_queue.c" /* one test has a timer grow old */
 
 static struct timer_queue queue;
 static double now;
@@ -330,6 +330,25 @@ static void ids_are_distinct(void **state)
 			assert_true(ran[i] != ran[j] && ran[i] < 1ull << 52);
 }
 
+static void ids_never_come_again(void **state)
+{
+	(void)state;
+	uint64_t first = add(0);
+	timer_queue_stop(&queue, first);
+	queue.timers[0].generation = (1 << 28) - 2;
+	uint64_t last = add(0);
+	assert_int_equal(timer_queue_index(last), timer_queue_index(first));
+	assert_true(last < 1ull << 52);
+	timer_queue_stop(&queue, last);
+	for (int i = 0; i < 3; i++) {
+		uint64_t id = add(0);
+		assert_int_not_equal(timer_queue_index(id), timer_queue_index(first));
+		timer_queue_stop(&queue, id);
+	}
+	assert_false(timer_queue_stop(&queue, last));
+	assert_int_equal(queue.live, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -346,6 +365,7 @@ int main(void)
 		TEST(a_tick_tells_how_late_the_first_is),
 		TEST(random_use_agrees_with_a_list),
 		TEST(ids_are_distinct),
+		TEST(ids_never_come_again),
 	};
 	return cmocka_run_group_tests(timers, NULL, NULL);
 }
