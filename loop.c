@@ -60,7 +60,7 @@ static void deliver_accept_failed(lua_State *L, struct backend *b, int index, co
 {
 	lua_pushlstring(L, ev->bytes, ev->length);
 	lua_pushinteger(L, (lua_Integer)b->settings.accept_retry_interval);
-	log_object(L, index, "debug", "Error accepting new client: %s, server will be paused for %ds", 2);
+	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused until a descriptor is free, for %ds at most", 2);
 }
 
 /*

@@ -175,6 +175,15 @@ static void log_go_version(lua_State *L, struct backend *b)
 	log_backend(L, b, "info", "Built with %s", 1);
 }
 
+/* Go is up when it has answered, be it with an error. */
+static uint32_t open_io(struct sgo_error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	uint32_t io = sgo_open(err);
+	pthread_once(&once, first_open);
+	return io;
+}
+
 /* Creates the backend at index 1 and what it keeps in the registry. */
 static void new_backend(lua_State *L, bool prosody13)
 {
@@ -187,7 +196,7 @@ static void new_backend(lua_State *L, bool prosody13)
 	lua_setmetatable(L, 1);
 
 	struct sgo_error err = {{0}};
-	b->io = sgo_open(&err);
+	b->io = open_io(&err);
 	if (b->io == 0) {
 		backend_closed();
 		luaL_error(L, "net.server_go: %s", err.text);
@@ -238,7 +247,6 @@ static const luaL_Reg general_functions[] = {
 /* require's arguments are the module's name, with "prosody." on Prosody 13, and its path. */
 __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	if (in_forked_child)
 		return luaL_error(L, "%s", forked);
 	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
@@ -249,7 +257,6 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	if (!start_go(text, sizeof text))
 		return luaL_error(L, "net.server_go: %s", text);
 	new_backend(L, prosody13);
-	pthread_once(&once, first_open); /* Go is up: it has answered */
 	lua_settop(L, 1);
 
 	lua_newtable(L);

@@ -691,6 +691,7 @@ func (c *conn) close() {
 	// epoll when our descriptor is closed.
 	c.leave(c.loop.poller)
 	closeFD(c.fd)
+	c.loop.descriptorClosed()
 	c.direct, c.out, c.sentOut, c.pending, c.early = nil, nil, 0, nil, nil
 }
 

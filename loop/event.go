@@ -8,7 +8,8 @@ const (
 	// Accepted: a new connection, on the listener Listener. Bytes are both its
 	// ends, see nameText.
 	Accepted EventKind = iota + 1
-	// AcceptFailed: Bytes say why; the listener pauses for a while.
+	// AcceptFailed: Bytes say why; the listener pauses until a descriptor is
+	// free. One event for each shortage.
 	AcceptFailed
 	// Connected: an outgoing or adopted connection is usable. Flag is set
 	// when that was learnt from data, not from the socket being writable.

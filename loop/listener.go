@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,10 @@ type listener struct {
 	loop  *Loop
 	mode  readMode // of the connections
 	retry int64    // when accepting goes on after an error; 0: now
+	// failing: connections wait that could not be accepted. Until quietUntil
+	// another failure is no news either.
+	failing    bool
+	quietUntil int64
 }
 
 // Listen binds a TCP socket, unless systemd has done so: host is an address, "*" for every IPv4 address,
@@ -109,24 +114,44 @@ func (l *Loop) newListener(fd, mode int) (Opened, error) {
 	return Opened{Handle: s.handle, FD: fd}, nil
 }
 
+// ready accepts what waits. Where there are no descriptors left it pauses only
+// if it could accept nothing: those that it did accept may be gone in a moment.
 func (s *listener) ready(uint32) {
 	if s.retry != 0 {
 		return // paused since epoll told
 	}
+	took := 0
 	for range acceptsPerStep {
 		fd, err := accept(s.fd)
+		if err == nil {
+			err = s.accepted(fd)
+		}
 		switch {
 		case err == nil:
-			s.accepted(fd)
+			took++
 		case err == unix.EAGAIN:
+			s.failing = false
 			return
-		case err == unix.EINTR, err == unix.ECONNABORTED:
+		case concernsOneConnection(err):
 			// Accept the next one.
-		default:
+		case took == 0:
 			s.failed(err)
 			return
+		default:
+			return // epoll tells again
 		}
 	}
+}
+
+// concernsOneConnection reports whether accept4 failed for the connection that
+// it has thereby removed (accept(2), "Error handling", and EPERM: a firewall).
+func concernsOneConnection(err error) bool {
+	switch err {
+	case unix.EINTR, unix.ECONNABORTED, unix.EPERM, unix.EPROTO, unix.ENOPROTOOPT, unix.EOPNOTSUPP,
+		unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENONET:
+		return true
+	}
+	return false
 }
 
 // accept is accept4(2), without the peer's address: the connection is asked.
@@ -138,25 +163,49 @@ func accept(listening int) (int, error) {
 	return int(fd), nil
 }
 
-func (s *listener) accepted(fd int) {
+func (s *listener) accepted(fd int) error {
 	s.loop.defaultOptions(fd)
 	c, err := s.loop.newConn(fd, stateOpen, s.mode, false)
 	if err != nil {
-		s.failed(err)
-		return
+		return err
 	}
 	c.count(KindAccepted)
 	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(namesOf(fd))})
+	return nil
 }
 
+// failed pauses until a descriptor of ours is closed. For those of the host
+// there is the setting accept_retry_interval. The Lua side is told once of each
+// shortage, not of each attempt: one lasts until nothing waits to be accepted.
 func (s *listener) failed(err error) {
-	s.loop.stats.AcceptErrors++
-	s.loop.emit(Event{Kind: AcceptFailed, Handle: s.handle, text: reason(err)})
-	s.pauseFor(s.loop.settings.AcceptRetryInterval)
+	l := s.loop
+	l.stats.AcceptErrors++
+	if !s.failing && l.now >= s.quietUntil {
+		l.emit(Event{Kind: AcceptFailed, Handle: s.handle, text: reason(err)})
+	}
+	s.failing = true
+	s.quietUntil = addSeconds(l.now, l.settings.AcceptRetryInterval)
+	s.pauseFor(l.settings.AcceptRetryInterval)
+	l.short = append(l.short, s)
+}
+
+// descriptorClosed lets those listeners go on that had no descriptor left.
+func (l *Loop) descriptorClosed() {
+	short := l.short
+	l.short = nil
+	for _, s := range short {
+		s.pauseFor(-1)
+	}
+}
+
+// leaveShort: something else decides when the listener goes on.
+func (s *listener) leaveShort() {
+	s.loop.short = slices.DeleteFunc(s.loop.short, func(o *listener) bool { return o == s })
 }
 
 // pauseFor stops accepting for a number of seconds; negative goes on at once.
 func (s *listener) pauseFor(seconds float64) {
+	s.leaveShort()
 	if seconds >= 0 {
 		s.retry = max(addSeconds(s.loop.now, seconds), 1)
 		s.loop.arm(&s.alarm, s.retry)
@@ -183,5 +232,7 @@ func (s *listener) close() {
 	s.loop.stats.Closed[KindListener]++
 	s.loop.alarms.remove(&s.alarm)
 	s.leave(s.loop.poller)
+	s.leaveShort()
 	closeFD(s.fd)
+	s.loop.descriptorClosed()
 }

@@ -152,43 +152,6 @@ func TestPausedListener(t *testing.T) {
 	l.await(Accepted, 0)
 }
 
-// TestNoDescriptorsLeft reaches the limit of open files, on which accept
-// fails while the listening socket stays readable.
-func TestNoDescriptorsLeft(t *testing.T) {
-	l := newTestLoop(t)
-	server, address := l.listen(0)
-	peer := must(net.Dial("tcp", address))(t)
-	t.Cleanup(func() { _ = peer.Close() })
-
-	lowest := must(unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0))(t)
-	closeFD(lowest)
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	restore := func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(restore)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	ev := l.await(AcceptFailed, server)
-	if got := string(ev.Bytes); got != "Too many open files" {
-		t.Errorf("failed for %q", got)
-	}
-	l.quiet() // no spin until accept_retry_interval has passed
-	l.advance(DefaultSettings().AcceptRetryInterval + 1)
-	l.await(AcceptFailed, server)
-	l.quiet()
-	restore()
-	l.quiet()
-	l.advance(DefaultSettings().AcceptRetryInterval + 1)
-	l.await(Accepted, 0)
-}
-
 func TestServeAUnixSocket(t *testing.T) {
 	l := newTestLoop(t)
 	path := filepath.Join(t.TempDir(), "socket")

@@ -37,7 +37,8 @@ type Loop struct {
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
-	now      int64 // ns since started, as of the latest event
+	short    []*listener // could accept nothing for want of descriptors
+	now      int64       // ns since started, as of the latest event
 	arena    arena
 	starved  bool         // something could not be read before the Lua side takes what there is
 	turns    []turn       // used again by mail.takeTurns
@@ -57,6 +58,9 @@ type object interface {
 
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
+	if err := startRuntimePoller(); err != nil {
+		return nil, err
+	}
 	l := &Loop{settings: DefaultSettings(), started: time.Now()}
 	var err error
 	if l.poller, err = newPoller(); err != nil {

@@ -480,20 +480,11 @@ function harness.start()
 	fds_before = open_fds();
 end
 
--- The Go runtime opens these two when it first wants a timer of its own, once
--- in a process and nobody knows when.
-local of_go_runtime = { ["anon_inode:[eventpoll]"] = harness.go, ["anon_inode:[eventfd]"] = harness.go };
-
 local function leftover_fds()
 	local left = {};
 	for fd, target in pairs(open_fds()) do
 		if fds_before[fd] ~= target then
-			if of_go_runtime[target] then
-				of_go_runtime[target] = nil;
-				fds_before[fd] = target;
-			else
-				table.insert(left, fd .. " " .. target);
-			end
+			table.insert(left, fd .. " " .. target);
 		end
 	end
 	return left;
