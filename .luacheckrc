@@ -11,6 +11,9 @@ files["test/e2e/modules/"] = {
 	globals = { "module" };
 	read_globals = { "prosody", "require" };
 }
+files["test/c/alloc.lua"] = {
+	read_globals = { "arm", "disarm" };
+}
 -- Runs on every Lua.
 files["test/lua/versions.lua"] = {
 	std = "max";

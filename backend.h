@@ -33,6 +33,7 @@ struct object {
 	enum kind kind;
 	uint32_t flags;  /* WATCH: as in sgo_watch */
 	int32_t terms;   /* commands that changed how data is to be delivered */
+	bool made;       /* whoever made it has come to the end: see object_made */
 	bool connected;  /* onconnect was called */
 	bool accepted;
 	bool datagram;
@@ -65,12 +66,14 @@ struct backend {
 
 	struct object **objects; /* by handle index - 1 */
 	size_t nobjects, live;
+	size_t unmade; /* of the live ones */
 	struct sgo_buffer commands;
 	struct sgo_buffer dirty; /* handles of the connections written to */
 	size_t last_write;   /* offset + 1 of the last record if it is a write */
 
 	struct sgo_event *events;
 	int nevents, next_event;
+	uint64_t delivering; /* handle of the event that is being delivered; 0 while code that is not ours may raise */
 
 	bool quitting;
 	double close_again, deadline; /* monotonic seconds */
@@ -84,6 +87,7 @@ struct backend {
 	/* registry references */
 	int objects_ref, timers_ref, params_ref, signals_ref;
 	int metatable_ref, socket_metatable_ref;
+	int build_table_ref, disconnect_ref; /* functions to be called protected */
 	int tls_socket_metatable_ref, context_metatable_ref, context_methods_ref;
 	int contexts_ref; /* weak: LuaSec's context or a configuration → ours */
 	int alpn_ref;     /* weak: our context → its ALPN function */
@@ -125,7 +129,7 @@ void fork_if_daemon(lua_State *L, bool prosody13);
 void command(struct backend *b, const struct object *o, enum sgo_command_kind kind);
 void command_number(struct backend *b, const struct object *o, enum sgo_command_kind kind, double value);
 void command_terms(struct backend *b, struct object *o, enum sgo_command_kind kind, double value);
-void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *, const char *text);
+bool command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *, const char *text);
 void command_release(struct backend *b, uint64_t handle);
 bool command_write(struct backend *b, struct object *o, const char *data, size_t length);
 void mark_dirty(struct backend *b, struct object *o);
@@ -136,6 +140,11 @@ void buffer_free(struct sgo_buffer *);
 
 /* object.c: connections, servers and watches as Lua sees them */
 struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from);
+int object_build_table(lua_State *L);
+int object_disconnect(lua_State *L);
+void object_made(struct backend *b, uint64_t handle);
+void abandon_object(lua_State *L, struct backend *b, uint64_t handle);
+void discard_unmade(lua_State *L, struct backend *b);
 uint64_t handle_from(lua_Number n);
 struct object *find_object(const struct backend *b, uint64_t handle);
 struct object *check_object(lua_State *L, const struct backend *b, int arg);

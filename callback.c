@@ -19,7 +19,10 @@ static bool call_with(lua_State *L, struct backend *b, int nargs, int nresults, 
 		lua_insert(L, function);
 		message_handler = function;
 	}
+	uint64_t delivering = b->delivering;
+	b->delivering = 0;
 	bool ok = lua_pcall(L, nargs, nresults, message_handler) == LUA_OK;
+	b->delivering = delivering;
 	if (pushed)
 		lua_remove(L, message_handler);
 	return ok;
@@ -70,7 +73,10 @@ void call_listener(lua_State *L, struct backend *b, const char *name, int nargs)
 	if (!b->settings.protect_listeners) {
 		lua_insert(L, connection);
 		lua_pop(L, 1);
+		uint64_t delivering = b->delivering;
+		b->delivering = 0; /* an error is no business of ours */
 		lua_call(L, nargs + 1, 1);
+		b->delivering = delivering;
 		return;
 	}
 	lua_getfield(L, -2, "onerror");

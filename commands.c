@@ -37,7 +37,7 @@ void buffer_free(struct sgo_buffer *buf)
 	*buf = (struct sgo_buffer){0};
 }
 
-/* Without memory for a record it is dropped; only a write tells its caller. */
+/* Without memory for a record it is dropped, and false returned. */
 static bool append_record(struct backend *b, uint64_t handle, enum sgo_command_kind kind, const void *payload, size_t length)
 {
 	static const char padding[8];
@@ -68,17 +68,20 @@ void command_terms(struct backend *b, struct object *o, enum sgo_command_kind ki
 		o->terms++;
 }
 
-void command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *secure, const char *text)
+/* Returns whether there was memory for it: without it, what is meant for TLS would go in the clear. */
+bool command_secure(struct backend *b, const struct object *o, enum sgo_command_kind kind, const struct sgo_secure *secure, const char *text)
 {
 	struct sgo_buffer payload = {0};
-	if (buffer_append(&payload, secure, sizeof *secure) && buffer_append(&payload, text, secure->length))
+	bool ok = buffer_append(&payload, secure, sizeof *secure) && buffer_append(&payload, text, secure->length) &&
 		append_record(b, o->handle, kind, payload.data, payload.used);
 	buffer_free(&payload);
+	return ok;
 }
 
 void command_release(struct backend *b, uint64_t handle)
 {
-	append_record(b, handle, SGO_RELEASE, "", 0);
+	if (!append_record(b, handle, SGO_RELEASE, "", 0))
+		sgo_release(b->io, handle); /* what was written before is lost, but not the descriptor */
 }
 
 void mark_dirty(struct backend *b, struct object *o)

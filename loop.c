@@ -49,6 +49,7 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	struct object *o = find_object(b, ev->handle);
 	if (o == NULL)
 		return;
+	object_made(b, ev->handle);
 	command(b, o, SGO_START);
 	if (lua_toboolean(L, -1))
 		start_tls(L, b, index, o, true);
@@ -165,6 +166,7 @@ static void call_watch(lua_State *L, struct backend *b, int index, uint64_t hand
 	lua_getfield(L, index, callback);
 	if (lua_toboolean(L, -1)) {
 		lua_pushvalue(L, index);
+		b->delivering = 0;
 		lua_call(L, 1, 0);
 	} else {
 		lua_pop(L, 1);
@@ -219,6 +221,7 @@ static void deliver_notice(lua_State *L, struct backend *b, const struct sgo_eve
 static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 {
 	const struct sgo_event copy = *at, *ev = &copy;
+	b->delivering = ev->handle;
 	if (ev->kind == SGO_ACCEPTED) {
 		deliver_accepted(L, b, ev);
 		return;
@@ -291,8 +294,20 @@ static void deliver_batch(lua_State *L, struct backend *b)
 	int top = lua_gettop(L);
 	while (b->next_event < b->nevents) {
 		deliver(L, b, &b->events[b->next_event++]);
+		b->delivering = 0;
 		lua_settop(L, top);
 	}
+}
+
+/* Clears away what an error for want of memory, which left the latest loop() or the maker of an object, left unfinished. */
+static void clear_away(lua_State *L, struct backend *b)
+{
+	uint64_t handle = b->delivering;
+	b->delivering = 0;
+	if (handle)
+		abandon_object(L, b, handle);
+	if (b->unmade)
+		discard_unmade(L, b);
 }
 
 /* Takes the handle at offset `at` out of the list of written connections. */
@@ -392,6 +407,7 @@ static int api_loop(lua_State *L)
 	luaL_checkstack(L, 32, "loop");
 	turn_begins(b);
 	do {
+		clear_away(L, b);
 		deliver_batch(L, b); /* what an error left */
 		run_timers(L, b);
 		if (b->quitting)

@@ -74,10 +74,9 @@ void set_functions(lua_State *L, const luaL_Reg *functions)
 	}
 }
 
-/* lua_close, or the failure of luaopen: nothing may use the backend again. */
-static int backend_gc(lua_State *L)
+/* Nothing may use the backend again. */
+static void close_backend(struct backend *b)
 {
-	struct backend *b = lua_touserdata(L, 1);
 	if (b->io != 0 && !in_forked_child) {
 		unhook_signals(b);
 		sgo_close(b->io);
@@ -94,7 +93,27 @@ static int backend_gc(lua_State *L)
 	buffer_free(&b->commands);
 	buffer_free(&b->dirty);
 	timer_queue_free(&b->timers);
+}
+
+/* lua_close */
+static int backend_gc(lua_State *L)
+{
+	close_backend(lua_touserdata(L, 1));
 	return 0;
+}
+
+/* luaopen has failed. What it left in the registry would keep the backend, and be there twice after another try. */
+static void undo_open(lua_State *L, struct backend *b)
+{
+	const int refs[] = {
+		b->objects_ref, b->timers_ref, b->params_ref, b->signals_ref, b->metatable_ref, b->socket_metatable_ref,
+		b->tls_socket_metatable_ref, b->context_metatable_ref, b->context_methods_ref, b->contexts_ref, b->alpn_ref,
+		b->build_table_ref, b->disconnect_ref, b->nothing_ref, b->logger_ref, b->log_ref, b->traceback_ref,
+	};
+	close_backend(b);
+	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++)
+		if (refs[i] > 0) /* 0: it was not come to */
+			luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 }
 
 static int api_get_backend(lua_State *L)
@@ -135,6 +154,14 @@ static int traceback_ref(lua_State *L)
 	}
 	lua_settop(L, top);
 	return ref;
+}
+
+/* A reference to a function of ours; the backend is at index 1. */
+static int function_ref(lua_State *L, lua_CFunction function)
+{
+	lua_pushvalue(L, 1);
+	lua_pushcclosure(L, function, 1);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Pushes a new metatable whose __index has the given methods. */
@@ -180,28 +207,32 @@ static uint32_t open_io(struct sgo_error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint32_t io = sgo_open(err);
+	if (io == 0)
+		backend_closed();
 	pthread_once(&once, first_open);
 	return io;
 }
 
-/* Creates the backend at index 1 and what it keeps in the registry. */
-static void new_backend(lua_State *L, bool prosody13)
+/* Pushes a backend with nothing in it. */
+static struct backend *push_backend(lua_State *L, bool prosody13)
 {
 	struct backend *b = lua_newuserdata(L, sizeof *b);
 	memset(b, 0, sizeof *b);
-	lua_insert(L, 1);
+	b->prosody13 = prosody13;
 	lua_newtable(L);
 	lua_pushcfunction(L, backend_gc);
 	lua_setfield(L, -2, "__gc");
-	lua_setmetatable(L, 1);
+	lua_setmetatable(L, -2);
+	return b;
+}
 
+/* Opens the backend at index 1, and makes what it keeps in the registry. */
+static void open_backend(lua_State *L, struct backend *b)
+{
 	struct sgo_error err = {{0}};
 	b->io = open_io(&err);
-	if (b->io == 0) {
-		backend_closed();
+	if (b->io == 0)
 		luaL_error(L, "net.server_go: %s", err.text);
-	}
-	b->prosody13 = prosody13;
 	if (getrandom(&b->id_state, sizeof b->id_state, GRND_NONBLOCK) < 0)
 		b->id_state = (uint64_t)time(NULL); /* ids are for logs only */
 	b->objects_ref = new_table_ref(L);
@@ -211,6 +242,8 @@ static void new_backend(lua_State *L, bool prosody13)
 	b->metatable_ref = metatable_ref(L, connection_methods);
 	b->socket_metatable_ref = metatable_ref(L, socket_methods);
 	b->tls_socket_metatable_ref = metatable_ref(L, tls_socket_methods);
+	b->build_table_ref = function_ref(L, object_build_table);
+	b->disconnect_ref = function_ref(L, object_disconnect);
 	b->traceback_ref = traceback_ref(L);
 	if (luaL_loadstring(L, "return") != LUA_OK)
 		lua_error(L);
@@ -244,19 +277,10 @@ static const luaL_Reg general_functions[] = {
 	{NULL, NULL}
 };
 
-/* require's arguments are the module's name, with "prosody." on Prosody 13, and its path. */
-__attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
+/* (backend) → the module's table */
+static int open_module(lua_State *L)
 {
-	if (in_forked_child)
-		return luaL_error(L, "%s", forked);
-	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
-	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
-	lua_settop(L, 0);
-	fork_if_daemon(L, prosody13);
-	char text[256];
-	if (!start_go(text, sizeof text))
-		return luaL_error(L, "net.server_go: %s", text);
-	new_backend(L, prosody13);
+	open_backend(L, lua_touserdata(L, 1));
 	lua_settop(L, 1);
 
 	lua_newtable(L);
@@ -279,6 +303,28 @@ __attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
 	lua_getfield(L, 2, "set_config");
 	lua_newtable(L);
 	lua_call(L, 1, 0);
+	return 1;
+}
+
+/* require's arguments are the module's name, with "prosody." on Prosody 13, and its path. */
+__attribute__((visibility("default"))) int luaopen_net_server_go(lua_State *L)
+{
+	if (in_forked_child)
+		return luaL_error(L, "%s", forked);
+	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+	bool prosody13 = strncmp(name, "prosody.", 8) == 0;
+	lua_settop(L, 0);
+	fork_if_daemon(L, prosody13);
+	struct backend *b = push_backend(L, prosody13);
+	char text[256];
+	if (!start_go(text, sizeof text))
+		return luaL_error(L, "net.server_go: %s", text);
+	lua_pushcfunction(L, open_module);
+	lua_pushvalue(L, 1);
+	if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+		undo_open(L, b);
+		return lua_error(L);
+	}
 	return 1;
 }
 

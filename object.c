@@ -70,37 +70,95 @@ static bool reserve_index(struct backend *b, size_t i)
 	return true;
 }
 
+/* (handle) → the table of a new object, which the registry's `objects` has too. Raises without memory, having stored nothing. */
+int object_build_table(lua_State *L)
+{
+	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
+	uint64_t handle = handle_from(lua_tonumber(L, 1));
+	lua_createtable(L, 1, 16);
+	lua_insert(L, 1);
+	lua_rawseti(L, 1, 1);
+	lua_pushnumber(L, wall_clock());
+	lua_setfield(L, 1, "created");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->metatable_ref);
+	lua_setmetatable(L, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
+	lua_pushvalue(L, 1);
+	lua_rawseti(L, -2, (int)handle_index(handle));
+	lua_settop(L, 1);
+	return 1;
+}
+
+/* Calls object_build_table; false, and an error message, if there is no memory. Neither pushes what could need any. */
+static bool push_new_table(lua_State *L, const struct backend *b, uint64_t handle)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->build_table_ref);
+	lua_pushnumber(L, (lua_Number)handle);
+	return lua_pcall(L, 1, 1, 0) == LUA_OK;
+}
+
 /*
  * Pushes the Lua table of a new object and returns what C keeps of it; not
  * for long: whatever enters Lua, be it for memory, may close any object.
- * Raises, and releases the handle, if there is no memory.
+ * Raises, and releases the handle, if there is no memory. Whoever calls it is
+ * to call object_made at its end.
  */
 struct object *new_object(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from)
 {
 	size_t i = handle_index(from->handle);
 	struct object *o = calloc(1, sizeof *o);
-	if (o == NULL || !reserve_index(b, i)) {
+	bool ready = o && reserve_index(b, i) && lua_checkstack(L, 8);
+	if (!ready || !push_new_table(L, b, from->handle)) {
 		free(o);
 		sgo_release(b->io, from->handle);
-		luaL_error(L, "not enough memory");
+		if (!ready)
+			luaL_error(L, "not enough memory");
+		lua_error(L);
 	}
 	*o = (struct object){.handle = from->handle, .kind = kind, .fd = from->fd, .datagram = from->datagram};
 	b->objects[i - 1] = o;
 	b->live++;
-
-	luaL_checkstack(L, 8, "new object");
-	lua_createtable(L, 1, 16);
-	lua_pushnumber(L, (lua_Number)from->handle);
-	lua_rawseti(L, -2, 1);
-	lua_pushnumber(L, wall_clock());
-	lua_setfield(L, -2, "created");
-	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
-	lua_pushvalue(L, -2);
-	lua_rawseti(L, -2, (int)i);
-	lua_pop(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, b->metatable_ref);
-	lua_setmetatable(L, -2);
+	b->unmade++;
 	return o;
+}
+
+/* The object is complete: an error that its maker raises from now on does not end it. */
+void object_made(struct backend *b, uint64_t handle)
+{
+	struct object *o = find_object(b, handle);
+	if (o && !o->made) {
+		o->made = true;
+		b->unmade--;
+	}
+}
+
+/* Destroys the objects whose makers raised before the end, for want of memory: nobody has them. */
+void discard_unmade(lua_State *L, struct backend *b)
+{
+	int top = lua_gettop(L);
+	for (size_t i = 0; b->unmade > 0 && i < b->nobjects; i++) {
+		struct object *o = b->objects[i];
+		if (o == NULL || o->made || !push_object(L, b, o))
+			continue;
+		o->foreign = false; /* the caller's socket stays the caller's */
+		destroy_object(L, b, top + 1, o);
+		lua_settop(L, top);
+	}
+}
+
+/*
+ * Ends the connection at which an error of ours, which is want of memory, left
+ * the delivery of an event: nobody knows what it has been told of the event.
+ */
+void abandon_object(lua_State *L, struct backend *b, uint64_t handle)
+{
+	int top = lua_gettop(L);
+	struct object *o = find_object(b, handle);
+	if (!push_object(L, b, o))
+		sgo_release(b->io, handle); /* accepted, and no object was made of it */
+	else if (o->kind == CONNECTION)
+		end_connection(L, b, top + 1, o, "an event could not be delivered");
+	lua_settop(L, top);
 }
 
 /* Sets the fields `id`, eight characters behind prefix, and `log`. */
@@ -219,17 +277,40 @@ void destroy_object(lua_State *L, struct backend *b, int index, struct object *o
 	bool foreign = o->foreign, tls = o->tls;
 	b->objects[handle_index(handle) - 1] = NULL;
 	b->live--;
+	b->unmade -= !o->made;
 	free(o);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
-	lua_pushnil(L);
-	lua_rawseti(L, -2, (int)handle_index(handle));
-	lua_pop(L, 1);
 	if (kind == CONNECTION)
 		command_release(b, handle);
 	else
 		sgo_release(b->io, handle); /* the port is free when close() returns */
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
+	lua_pushnil(L);
+	lua_rawseti(L, -2, (int)handle_index(handle));
+	lua_pop(L, 1);
 	if (kind != WATCH)
 		drop_socket(L, b, index, foreign, tls);
+}
+
+/* (connection, pointer to the reason): calls ondisconnect. */
+int object_disconnect(lua_State *L)
+{
+	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
+	const char *reason = lua_touserdata(L, 2);
+	lua_settop(L, 1);
+	luaL_checkstack(L, 20, "ondisconnect");
+	return call_disconnect(L, b, 1, reason) ? 0 : lua_error(L);
+}
+
+/* The same protected, so that no error, of memory for one, keeps a connection from being destroyed. */
+static bool disconnect(lua_State *L, struct backend *b, int index, const char *reason)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->disconnect_ref);
+	lua_pushvalue(L, index);
+	if (reason)
+		lua_pushlightuserdata(L, (void *)reason);
+	else
+		lua_pushnil(L);
+	return lua_pcall(L, 2, 0, 0) == LUA_OK;
 }
 
 /* Fires ondisconnect, once, and destroys. reason may be NULL. */
@@ -239,7 +320,7 @@ void end_connection(lua_State *L, struct backend *b, int index, struct object *o
 	if (o->ended)
 		return;
 	o->ended = true;
-	bool ok = call_disconnect(L, b, index, reason);
+	bool ok = disconnect(L, b, index, reason);
 	o = find_object(b, handle);
 	if (o)
 		destroy_object(L, b, index, o);

@@ -50,6 +50,7 @@ static int push_server(lua_State *L, struct backend *b, const struct sgo_object 
 	set_id(L, b, server, "serv");
 	lua_pushvalue(L, server);
 	log_object(L, server, "debug", "Server %s created", 1);
+	object_made(b, from->handle);
 	return 1;
 }
 
@@ -150,6 +151,7 @@ static void start_client(lua_State *L, struct backend *b, int client, uint64_t h
 	o = find_object(b, handle);
 	if (o)
 		command(b, o, SGO_START);
+	object_made(b, handle);
 }
 
 /*

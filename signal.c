@@ -99,16 +99,18 @@ int api_hook_signal(lua_State *L)
 	lua_settop(L, 2);
 	if (!lua_isnil(L, 2))
 		luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->signals_ref);
+	lua_rawgeti(L, 3, number);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, 3, number); /* first, for it may raise */
 	if (!hookable(number) || (!lua_isnil(L, 2) && !hook(b, number))) {
+		lua_rawseti(L, 3, number);
 		lua_pushnil(L);
 		lua_pushfstring(L, "signal %d cannot be handled", number);
 		return 2;
 	}
 	if (lua_isnil(L, 2))
 		unhook(b, number);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, b->signals_ref);
-	lua_pushvalue(L, 2);
-	lua_rawseti(L, 3, number);
 	lua_pushboolean(L, true);
 	return 1;
 }

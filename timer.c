@@ -34,9 +34,10 @@ static int timer_add_task(lua_State *L)
 	uint64_t id = timer_queue_add(&b->timers, monotonic_clock(), delay);
 	if (id == 0)
 		return fail(L, "no room for another timer");
-	set_timer(L, b->timers_ref, id, 2);
+	/* Either may raise. Then the timer has no function, and run_timers drops it. */
 	if (!lua_isnoneornil(L, 3))
 		set_timer(L, b->params_ref, id, 3);
+	set_timer(L, b->timers_ref, id, 2);
 	lua_pushnumber(L, (lua_Number)id);
 	return 1;
 }
@@ -87,6 +88,12 @@ void run_timers(lua_State *L, struct backend *b)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, b->timers_ref);
 		lua_rawgeti(L, -1, timer_queue_index(id));
 		lua_remove(L, -2);
+		if (lua_isnil(L, -1)) {
+			timer_queue_stop(&b->timers, id);
+			forget_timer(L, b, id);
+			lua_settop(L, top);
+			continue;
+		}
 		lua_pushnumber(L, now);
 		lua_pushnumber(L, (lua_Number)id);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, b->params_ref);

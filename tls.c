@@ -118,8 +118,6 @@ void start_tls(lua_State *L, struct backend *b, int connection, struct object *o
 	uint64_t handle = o->handle;
 	bool accepted = o->accepted;
 	luaL_checkstack(L, 20, "starttls");
-	o->blocked = o->paused = o->unwatched = false;
-	o->tls_started = true;
 	lua_pushboolean(L, false);
 	lua_setfield(L, connection, "starttls");
 	lua_getfield(L, connection, "tls_ctx");
@@ -137,9 +135,14 @@ void start_tls(lua_State *L, struct backend *b, int connection, struct object *o
 	size_t length = 0;
 	const char *text = lua_tolstring(L, -1, &length); /* SNI, or the reason */
 	start.length = (uint32_t)length;
+	/* Only now, for all of the above may raise: both sides agree on what is TLS. */
 	o = find_object(b, handle);
-	if (o)
-		command_secure(b, o, SGO_START_TLS, &start, text ? text : "");
+	if (o && !o->tls_started) {
+		o->blocked = o->paused = o->unwatched = false;
+		o->tls_started = true;
+		if (!command_secure(b, o, SGO_START_TLS, &start, text ? text : ""))
+			end_connection(L, b, connection, o, "not enough memory");
+	}
 	lua_settop(L, top);
 }
 

@@ -13,7 +13,7 @@ static int check_fd(lua_State *L, int arg)
 }
 
 /* Pushes a watch of fd. One that cannot be polled gets *err; its watch is good for close() only. */
-static int push_watch(lua_State *L, struct backend *b, int fd, uint32_t flags, struct sgo_error *err)
+static int push_watch(lua_State *L, struct backend *b, int fd, uint32_t flags, uint64_t *made, struct sgo_error *err)
 {
 	struct sgo_object opened = {0};
 	int status = sgo_watch(b->io, fd, flags, &opened, err);
@@ -21,6 +21,7 @@ static int push_watch(lua_State *L, struct backend *b, int fd, uint32_t flags, s
 		return luaL_error(L, "watchfd: %s", err->text);
 	new_object(L, b, WATCH, &opened)->flags = flags;
 	set_id(L, b, lua_gettop(L), "fdwatch");
+	*made = opened.handle;
 	return status;
 }
 
@@ -32,7 +33,8 @@ static int api_watchfd(lua_State *L)
 	uint32_t flags = (check_callable(L, 2) ? 1 : 0) | (check_callable(L, 3) ? 2 : 0);
 	lua_settop(L, 3);
 	struct sgo_error err;
-	if (push_watch(L, b, fd, flags, &err) < 0) {
+	uint64_t handle;
+	if (push_watch(L, b, fd, flags, &handle, &err) < 0) {
 		lua_pushstring(L, err.text);
 		log_object(L, 4, "debug", "Could not register in poller: %s", 1);
 	}
@@ -42,6 +44,7 @@ static int api_watchfd(lua_State *L)
 	lua_setfield(L, 4, "onreadable");
 	lua_pushvalue(L, 3);
 	lua_setfield(L, 4, "onwritable");
+	object_made(b, handle);
 	return 1;
 }
 
@@ -75,7 +78,8 @@ static int api_addevent(lua_State *L)
 	lua_settop(L, 3);
 	log_backend(L, b, "warn", warning, 0);
 	struct sgo_error err;
-	if (push_watch(L, b, fd, flags, &err) < 0) {
+	uint64_t handle;
+	if (push_watch(L, b, fd, flags, &handle, &err) < 0) {
 		destroy_object(L, b, 4, check_object(L, b, 4));
 		return fail(L, err.text);
 	}
@@ -87,6 +91,7 @@ static int api_addevent(lua_State *L)
 	lua_pushvalue(L, -1);
 	lua_setfield(L, 4, "onreadable");
 	lua_setfield(L, 4, "onwritable");
+	object_made(b, handle);
 	return 1;
 }
 
