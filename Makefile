@@ -8,6 +8,8 @@ SOAK        ?= 3600
 GO     ?= go
 go_needed = $(shell sed -n 's/^go //p' go.mod)
 CFLAGS ?= -O2 -g
+# For the linker of Go: no symbols. Sanitizers' reports are better with them.
+STRIP  ?= -s -w
 SO     := $(BUILD)/net/server_go.so
 NOLUA  := $(CURDIR)/build/nolua
 
@@ -87,7 +89,7 @@ so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.s
 	dir=$$(mktemp -d $(BUILD)/link.XXXXXX) && trap 'rm -rf $$dir' EXIT && \
 	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed $(LDFLAGS)" \
 	$(GO) build -buildmode=c-shared -buildvcs=false -trimpath -tags $(tags) \
-		-ldflags "-s -w -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
+		-ldflags "$(STRIP) -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
 		-o $$dir/server_go.so . && \
 	mv -f $$dir/server_go.so $(SO)
 	@echo $(LUA_VERSION) >$(BUILD)/lua-version

@@ -23,7 +23,7 @@ harness.go = harness.backend_name == "go";
 harness.epoll = harness.backend_name == "epoll";
 
 package.path = prosody_lib .. "/?.lua;" .. package.path;
-package.cpath = root .. "/build/?.so;" .. prosody_lib .. "/?.so;" .. package.cpath;
+package.cpath = (os.getenv("BUILD") or root .. "/build") .. "/?.so;" .. prosody_lib .. "/?.so;" .. package.cpath;
 
 -- Prosody 13 brings a loader, and asks for its modules as prosody.*
 local prefix = "";
