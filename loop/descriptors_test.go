@@ -181,8 +181,9 @@ func TestConnectionThatCannotBePolled(t *testing.T) {
 	}
 }
 
-// TestWithoutDescriptors: whatever needs one says so. Go's resolver does not
-// tell why it knows no name.
+// TestWithoutDescriptors: whatever needs one says so. Go's resolver may not
+// tell why it knows no name: it depends on
+// what it has read of /etc/hosts lately.
 func TestWithoutDescriptors(t *testing.T) {
 	l := newTestLoop(t)
 	server, address := l.listen(0)
@@ -204,7 +205,7 @@ func TestWithoutDescriptors(t *testing.T) {
 		{"Adopt", tooMany, func() (Opened, error) { return l.Loop.Adopt(fds[0], 0) }},
 	} {
 		opened, err := c.open()
-		if err == nil || err.Error() != c.want || opened != (Opened{}) {
+		if err == nil || err.Error() != c.want && err.Error() != tooMany || opened != (Opened{}) {
 			t.Errorf("%s = %+v, %v; want %q", c.name, opened, err, c.want)
 		}
 	}
