@@ -58,9 +58,6 @@ type object interface {
 
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
-	if err := startRuntimePoller(); err != nil {
-		return nil, err
-	}
 	l := &Loop{settings: DefaultSettings(), started: time.Now()}
 	var err error
 	if l.poller, err = newPoller(); err != nil {
