@@ -18,7 +18,8 @@
 #include "server_go.h"
 #include "timer_queue.h"
 
-enum kind { CONNECTION = 1, SERVER, WATCH };
+/* RELAY: a connection through the methods of a socket object, see relay.c. To the I/O side it is a watch. */
+enum kind { CONNECTION = 1, SERVER, WATCH, RELAY };
 
 /*
  * What C knows of a live connection, server or watch. Its Lua table holds the
@@ -29,9 +30,10 @@ struct object {
 	uint64_t handle;
 	uint64_t written; /* bytes ever written */
 	uint64_t sent;    /* of these, known to have reached the kernel */
+	struct relay *relay; /* RELAY only */
 	int fd;
 	enum kind kind;
-	uint32_t flags;  /* WATCH: as in sgo_watch */
+	uint32_t flags;  /* WATCH, RELAY: as in sgo_watch */
 	int32_t terms;   /* commands that changed how data is to be delivered */
 	bool made;       /* whoever made it has come to the end: see object_made */
 	bool connected;  /* onconnect was called */
@@ -86,7 +88,7 @@ struct backend {
 
 	/* registry references */
 	int objects_ref, timers_ref, params_ref, signals_ref;
-	int metatable_ref, socket_metatable_ref;
+	int metatable_ref, relay_metatable_ref, socket_metatable_ref;
 	int build_table_ref, disconnect_ref; /* functions to be called protected */
 	int tls_socket_metatable_ref, context_metatable_ref, context_methods_ref;
 	int contexts_ref; /* weak: LuaSec's context or a configuration → ours */
@@ -148,6 +150,7 @@ void discard_unmade(lua_State *L, struct backend *b);
 uint64_t handle_from(lua_Number n);
 struct object *find_object(const struct backend *b, uint64_t handle);
 struct object *check_object(lua_State *L, const struct backend *b, int arg);
+void free_object(struct object *o);
 bool push_object(lua_State *L, const struct backend *b, const struct object *o);
 void end_connection(lua_State *L, struct backend *b, int index, struct object *o, const char *reason);
 void destroy_object(lua_State *L, struct backend *b, int index, struct object *o);
@@ -168,6 +171,7 @@ int check_port(lua_State *L, int arg);
 void call_listener(lua_State *L, struct backend *b, const char *name, int nargs);
 bool call_disconnect(lua_State *L, struct backend *b, int connection, const char *reason);
 bool call_protected(lua_State *L, struct backend *b, int nargs, int nresults);
+void call_method_or_listener(lua_State *L, struct backend *b, const char *name, int nargs);
 void log_object(lua_State *L, int index, const char *level, const char *format, int nargs);
 void log_backend(lua_State *L, struct backend *b, const char *level, const char *format, int nargs);
 void push_logger(lua_State *L, struct backend *b, const char *name);
@@ -187,8 +191,20 @@ bool signals_arrived(const struct backend *b);
 void deliver_signals(lua_State *L, struct backend *b);
 void unhook_signals(const struct backend *b);
 void run_timers(lua_State *L, struct backend *b);
+uint64_t timer_start(lua_State *L, struct backend *b, double seconds, int function, int param);
+void timer_cancel(lua_State *L, struct backend *b, uint64_t id);
 void push_socket(lua_State *L, struct backend *b, uint64_t handle);
 void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle);
+
+/* relay.c: connections through the methods of a socket object */
+extern const luaL_Reg relay_methods[];
+extern const char relay_tls_error[];
+bool is_luasocket(lua_State *L, int index);
+bool relay_init(struct object *o);
+void relay_free(struct relay *r);
+void relay_start(lua_State *L, struct backend *b, int index);
+void relay_finish(lua_State *L, struct backend *b, int index, struct object *o);
+void relay_stop_timers(lua_State *L, struct backend *b, struct object *o);
 
 /* stats.c: what is counted for the operator; metrics.c publishes it */
 extern const double timing_bounds[TIMING_BOUNDS];

@@ -152,7 +152,7 @@ static int connection_set(lua_State *L)
 	struct object *o = check_object(L, b, 1);
 	if (o == NULL || o->ended)
 		return fail(L, "invalid fd");
-	if (o->kind == WATCH)
+	if (o->kind == WATCH || o->kind == RELAY)
 		return set_watch_flags(L, b, o, flag(L, 2, o->flags & 1), flag(L, 3, o->flags & 2));
 	if (o->kind == SERVER) {
 		if (!lua_isnoneornil(L, 2))
@@ -182,7 +182,7 @@ static int connection_setflags(lua_State *L)
 		lua_settop(L, 1);
 		lua_pushboolean(L, false);
 		lua_pushboolean(L, false);
-	} else if (o && o->kind == WATCH && o->flags == 0) {
+	} else if (o && (o->kind == WATCH || o->kind == RELAY) && o->flags == 0) {
 		return set_watch_flags(L, b, o, lua_toboolean(L, 2), lua_toboolean(L, 3));
 	}
 	return connection_set(L);

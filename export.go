@@ -114,7 +114,7 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 		}
 		settings, luaSide, err := readSettings(state, int(index), float64(out.max_send_buffer))
 		s.loop.Configure(settings)
-		*out = luaSide.c()
+		*out = luaSide.c(settings)
 		return err
 	})
 }

@@ -64,33 +64,6 @@ static void deliver_accept_failed(lua_State *L, struct backend *b, int index, co
 	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused until a descriptor is free, for %ds at most", 2);
 }
 
-/*
- * Calls the method that was assigned to the connection under the listener's
- * name (link does that), else the listener. At the top: the connection and
- * nargs arguments; pops them.
- */
-static void call_method_or_listener(lua_State *L, struct backend *b, const char *name, int nargs)
-{
-	int index = lua_gettop(L) - nargs;
-	lua_pushstring(L, name);
-	lua_rawget(L, index);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		call_listener(L, b, name, nargs);
-		lua_pop(L, 1);
-		return;
-	}
-	lua_pushvalue(L, index);
-	lua_insert(L, index);
-	lua_insert(L, index + 1);
-	if (!call_protected(L, b, nargs + 1, 0)) {
-		lua_pushstring(L, name);
-		lua_insert(L, -2);
-		log_object(L, index, "error", "Error calling %s: %s", 2);
-	}
-	lua_settop(L, index - 1);
-}
-
 static void deliver_data(lua_State *L, struct backend *b, int index, struct object *o, struct sgo_event *ev)
 {
 	if (o->closing || o->ended)

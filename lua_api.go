@@ -45,8 +45,14 @@ type luaSettings struct {
 	verbose, protectListeners, fatalErrors               bool
 }
 
-func (s luaSettings) c() C.struct_sgo_settings {
+// c adds those of the I/O side's settings that C needs for connections that the
+// I/O side does not read or write.
+func (s luaSettings) c(l loop.Settings) C.struct_sgo_settings {
 	return C.struct_sgo_settings{
+		read_timeout:          C.double(l.ReadTimeout),
+		send_timeout:          C.double(l.SendTimeout),
+		connect_timeout:       C.double(l.ConnectTimeout),
+		read_size:             C.double(l.ReadSize),
 		shutdown_deadline:     C.double(s.shutdownDeadline),
 		max_send_buffer:       C.double(s.maxSendBuffer),
 		accept_retry_interval: C.double(s.acceptRetryInterval),

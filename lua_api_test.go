@@ -203,8 +203,11 @@ func TestUsableSettingsAreAppliedBesideUnusableOnes(t *testing.T) {
 }
 
 func TestSettingsForC(t *testing.T) {
-	c := luaSettings{2, 3, 4, true, false, true}.c()
+	l := loop.DefaultSettings()
+	l.ReadTimeout, l.SendTimeout, l.ConnectTimeout, l.ReadSize = 5, 6, 7, 8
+	c := luaSettings{2, 3, 4, true, false, true}.c(l)
 	if c.shutdown_deadline != 2 || c.max_send_buffer != 3 || c.accept_retry_interval != 4 ||
+		c.read_timeout != 5 || c.send_timeout != 6 || c.connect_timeout != 7 || c.read_size != 8 ||
 		c.verbose != 1 || c.protect_listeners != 0 || c.fatal_errors != 1 {
 		t.Errorf("%+v", c)
 	}

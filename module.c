@@ -85,7 +85,7 @@ static void close_backend(struct backend *b)
 		backend_closed();
 	b->io = 0;
 	for (size_t i = 0; i < b->nobjects; i++)
-		free(b->objects[i]);
+		free_object(b->objects[i]);
 	free(b->objects);
 	b->objects = NULL;
 	b->nobjects = b->live = 0;
@@ -106,7 +106,7 @@ static int backend_gc(lua_State *L)
 static void undo_open(lua_State *L, struct backend *b)
 {
 	const int refs[] = {
-		b->objects_ref, b->timers_ref, b->params_ref, b->signals_ref, b->metatable_ref, b->socket_metatable_ref,
+		b->objects_ref, b->timers_ref, b->params_ref, b->signals_ref, b->metatable_ref, b->relay_metatable_ref, b->socket_metatable_ref,
 		b->tls_socket_metatable_ref, b->context_metatable_ref, b->context_methods_ref, b->contexts_ref, b->alpn_ref,
 		b->build_table_ref, b->disconnect_ref, b->nothing_ref, b->logger_ref, b->log_ref, b->traceback_ref,
 	};
@@ -164,12 +164,14 @@ static int function_ref(lua_State *L, lua_CFunction function)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* Pushes a new metatable whose __index has the given methods. */
-static int metatable_ref(lua_State *L, const luaL_Reg *methods)
+/* A new metatable whose __index has the given methods; those of `more`, which may be NULL, come over them. */
+static int metatable_ref(lua_State *L, const luaL_Reg *methods, const luaL_Reg *more)
 {
 	lua_newtable(L);
 	lua_newtable(L);
 	set_functions(L, methods);
+	if (more)
+		set_functions(L, more);
 	lua_setfield(L, -2, "__index");
 	lua_pushvalue(L, 1);
 	lua_pushcclosure(L, object_tostring, 1);
@@ -239,9 +241,10 @@ static void open_backend(lua_State *L, struct backend *b)
 	b->timers_ref = new_table_ref(L);
 	b->params_ref = new_table_ref(L);
 	b->signals_ref = new_table_ref(L);
-	b->metatable_ref = metatable_ref(L, connection_methods);
-	b->socket_metatable_ref = metatable_ref(L, socket_methods);
-	b->tls_socket_metatable_ref = metatable_ref(L, tls_socket_methods);
+	b->metatable_ref = metatable_ref(L, connection_methods, NULL);
+	b->relay_metatable_ref = metatable_ref(L, connection_methods, relay_methods);
+	b->socket_metatable_ref = metatable_ref(L, socket_methods, NULL);
+	b->tls_socket_metatable_ref = metatable_ref(L, tls_socket_methods, NULL);
 	b->build_table_ref = function_ref(L, object_build_table);
 	b->disconnect_ref = function_ref(L, object_disconnect);
 	b->traceback_ref = traceback_ref(L);

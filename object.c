@@ -53,6 +53,13 @@ bool push_object(lua_State *L, const struct backend *b, const struct object *o)
 	return true;
 }
 
+void free_object(struct object *o)
+{
+	if (o)
+		relay_free(o->relay);
+	free(o);
+}
+
 static bool reserve_index(struct backend *b, size_t i)
 {
 	if (i <= b->nobjects)
@@ -275,18 +282,20 @@ void destroy_object(lua_State *L, struct backend *b, int index, struct object *o
 	uint64_t handle = o->handle;
 	enum kind kind = o->kind;
 	bool foreign = o->foreign, tls = o->tls;
+	if (o->relay)
+		relay_stop_timers(L, b, o);
 	b->objects[handle_index(handle) - 1] = NULL;
 	b->live--;
 	b->unmade -= !o->made;
-	free(o);
-	if (kind == CONNECTION)
-		command_release(b, handle);
-	else
-		sgo_release(b->io, handle); /* the port is free when close() returns */
+	free_object(o);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, b->objects_ref);
 	lua_pushnil(L);
 	lua_rawseti(L, -2, (int)handle_index(handle));
 	lua_pop(L, 1);
+	if (kind == CONNECTION)
+		command_release(b, handle);
+	else
+		sgo_release(b->io, handle); /* the port is free when close() returns */
 	if (kind != WATCH)
 		drop_socket(L, b, index, foreign, tls);
 }
@@ -337,15 +346,15 @@ static bool output_unsent(struct backend *b, struct object *o)
 {
 	if (o->sent == o->written)
 		return false;
-	if (o->dirty)
-		return true; /* it is still in the log */
+	if (o->dirty || o->relay)
+		return true; /* it is still in the log, or here */
 	o->sent = sgo_sent(b->io, o->handle);
 	return o->sent != o->written;
 }
 
 void close_object(lua_State *L, struct backend *b, int index, struct object *o)
 {
-	if (o->kind != CONNECTION) {
+	if (o->kind == SERVER || o->kind == WATCH) {
 		destroy_object(L, b, index, o);
 		return;
 	}
@@ -355,7 +364,10 @@ void close_object(lua_State *L, struct backend *b, int index, struct object *o)
 	bool unsent = output_unsent(b, o);
 	if (unsent) {
 		o->closing = true;
-		command(b, o, SGO_FINISH);
+		if (o->relay)
+			relay_finish(L, b, index, o);
+		else
+			command(b, o, SGO_FINISH);
 	}
 	lua_pushcfunction(L, write_after_close);
 	lua_pushvalue(L, -1);

@@ -21,6 +21,15 @@ static void push_configuration(lua_State *L, int config)
 	}
 }
 
+/* Returns nil, reason, and logs it: the caller may well not look. */
+static int refuse(lua_State *L, struct backend *b, const char *function, const char *reason)
+{
+	lua_pushstring(L, function);
+	lua_pushstring(L, reason);
+	log_backend(L, b, "error", "%s: %s", 2);
+	return fail(L, reason);
+}
+
 static void set_field(lua_State *L, int index, const char *name, int value)
 {
 	lua_pushvalue(L, value);
@@ -90,7 +99,7 @@ static int api_addserver(lua_State *L)
 	return api_listen(L);
 }
 
-/* wrapserver(socket, addr, port, listeners, config) → server. */
+/* wrapserver(socket, addr, port, listeners, config) → server, or nil and a reason. */
 static int api_wrapserver(lua_State *L)
 {
 	struct backend *b = backend(L);
@@ -99,6 +108,8 @@ static int api_wrapserver(lua_State *L)
 	lua_settop(L, 5);
 	push_configuration(L, 5);
 	int mode = read_mode(L, 5, 6);
+	if (!is_luasocket(L, 1))
+		return refuse(L, b, "wrapserver", "only a LuaSocket socket can be served");
 	if (lua_toboolean(L, 8) && !check_context(L, b, 7))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
@@ -123,10 +134,14 @@ static void push_servername(lua_State *L, int extra)
  * Pushes an outgoing or adopted connection. At index addr: address, port,
  * listeners, read_size, tls_ctx; at index 7 extra, at 8 its servername.
  */
-static void push_client(lua_State *L, struct backend *b, const struct sgo_object *from, int addr)
+static void push_client(lua_State *L, struct backend *b, enum kind kind, const struct sgo_object *from, int addr)
 {
-	new_object(L, b, CONNECTION, from);
+	struct object *o = new_object(L, b, kind, from);
 	int client = lua_gettop(L);
+	if (kind == RELAY && !relay_init(o)) {
+		destroy_object(L, b, client, o);
+		luaL_error(L, "not enough memory");
+	}
 	set_field(L, client, "listeners", addr + 2);
 	set_field(L, client, "read_size", addr + 3);
 	set_field(L, client, "tls_ctx", addr + 4);
@@ -175,13 +190,53 @@ static int api_addclient(lua_State *L)
 	struct sgo_error err;
 	if (sgo_dial(b->io, (char *)addr, length, port, (char *)kind, kind_length, mode, &opened, &err) < 0)
 		return fail(L, err.text);
-	push_client(L, b, &opened, 1);
+	push_client(L, b, CONNECTION, &opened, 1);
 	push_socket(L, b, opened.handle);
 	set_field(L, 9, "conn", 10);
 	lua_pushvalue(L, 9);
 	log_object(L, 9, "debug", "Client %s created", 1);
 	start_client(L, b, 9, opened.handle, 5);
 	return 2;
+}
+
+/* The socket object at argument 1 belongs to the connection at index 9 from now on. */
+static void set_conn(lua_State *L, struct backend *b, uint64_t handle)
+{
+	set_field(L, 9, "conn", 1);
+	struct object *o = find_object(b, handle);
+	if (o)
+		o->foreign = true;
+}
+
+/* wrapclient of an object that is no LuaSocket socket: its own methods go on being used. */
+static int wrap_object(lua_State *L, struct backend *b, int fd)
+{
+	struct sgo_object opened = {0};
+	struct sgo_error err;
+	if (lua_toboolean(L, 6))
+		return refuse(L, b, "wrapclient", relay_tls_error);
+	lua_getfield(L, 1, "receive");
+	if (lua_isnil(L, -1))
+		return refuse(L, b, "wrapclient", "socket object with the method receive expected");
+	lua_getfield(L, 1, "settimeout");
+	if (!lua_isnil(L, -1)) {
+		lua_pushvalue(L, 1);
+		lua_pushinteger(L, 0);
+		lua_call(L, 2, 0); /* it must not block */
+	}
+	lua_settop(L, 8);
+	int status = sgo_watch(b->io, fd, 3, &opened, &err);
+	if (status < 0) {
+		sgo_release(b->io, opened.handle);
+		return fail(L, fd < 0 ? "invalid fd" : err.text);
+	}
+	push_client(L, b, RELAY, &opened, 2);
+	set_conn(L, b, opened.handle);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, b->relay_metatable_ref);
+	lua_setmetatable(L, 9);
+	relay_start(L, b, 9);
+	object_made(b, opened.handle);
+	return 1;
 }
 
 /* wrapclient(socket, addr, port, listeners, read_size, tls_ctx, extra) → connection, or nil and a reason. */
@@ -193,17 +248,16 @@ static int api_wrapclient(lua_State *L)
 	int mode = read_mode(L, 5, 5);
 	lua_settop(L, 7);
 	push_servername(L, 7);
+	if (!is_luasocket(L, 1))
+		return wrap_object(L, b, fd);
 	if (lua_toboolean(L, 6) && !check_context(L, b, 6))
 		return fail(L, lua_tostring(L, -1));
 	struct sgo_object opened;
 	struct sgo_error err;
 	if (sgo_adopt(b->io, fd, mode, &opened, &err) < 0)
 		return fail(L, err.text);
-	push_client(L, b, &opened, 2);
-	set_field(L, 9, "conn", 1);
-	struct object *o = find_object(b, opened.handle);
-	if (o)
-		o->foreign = true;
+	push_client(L, b, CONNECTION, &opened, 2);
+	set_conn(L, b, opened.handle);
 	start_client(L, b, 9, opened.handle, 6);
 	return 1;
 }

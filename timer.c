@@ -24,6 +24,26 @@ static void forget_timer(lua_State *L, struct backend *b, uint64_t id)
 	set_timer(L, b->params_ref, id, 0);
 }
 
+/* Has the function at one index called with the parameter at another. Returns 0 if there are too many timers. */
+uint64_t timer_start(lua_State *L, struct backend *b, double seconds, int function, int param)
+{
+	uint64_t id = timer_queue_add(&b->timers, monotonic_clock(), seconds);
+	if (id == 0)
+		return 0;
+	/* Either may raise. Then the timer has no function, and run_timers drops it. */
+	if (!lua_isnoneornil(L, param))
+		set_timer(L, b->params_ref, id, param);
+	set_timer(L, b->timers_ref, id, function);
+	return id;
+}
+
+/* Stops a timer; one that is over, and 0, is no error. */
+void timer_cancel(lua_State *L, struct backend *b, uint64_t id)
+{
+	if (id != 0 && timer_queue_stop(&b->timers, id))
+		forget_timer(L, b, id);
+}
+
 /* add_task(delay, f, param) → id. */
 static int timer_add_task(lua_State *L)
 {
@@ -31,13 +51,9 @@ static int timer_add_task(lua_State *L)
 	double delay = check_seconds(L, 1);
 	if (!check_callable(L, 2))
 		luaL_argerror(L, 2, "function expected");
-	uint64_t id = timer_queue_add(&b->timers, monotonic_clock(), delay);
+	uint64_t id = timer_start(L, b, delay, 2, 3);
 	if (id == 0)
 		return fail(L, "no room for another timer");
-	/* Either may raise. Then the timer has no function, and run_timers drops it. */
-	if (!lua_isnoneornil(L, 3))
-		set_timer(L, b->params_ref, id, 3);
-	set_timer(L, b->timers_ref, id, 2);
 	lua_pushnumber(L, (lua_Number)id);
 	return 1;
 }
@@ -51,9 +67,7 @@ static int invalid_id(lua_State *L)
 static int timer_stop(lua_State *L)
 {
 	struct backend *b = backend(L);
-	uint64_t id = timer_id(L, 1);
-	if (id != 0 && timer_queue_stop(&b->timers, id))
-		forget_timer(L, b, id);
+	timer_cancel(L, b, timer_id(L, 1));
 	return invalid_id(L);
 }
 

@@ -245,8 +245,9 @@ extern int sgo_threads; /* how many it has reserved */
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */
 enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };
 
-/* The settings that the Lua side acts on. */
+/* The settings that the Lua side acts on. Times are in seconds, sizes in bytes. */
 struct sgo_settings {
+	double read_timeout, send_timeout, connect_timeout, read_size; /* of relays, see relay.c */
 	double shutdown_deadline;   /* seconds, negative: none */
 	double max_send_buffer;     /* bytes, 0: no limit */
 	double accept_retry_interval;
