@@ -30,6 +30,8 @@ struct object {
 	uint64_t handle;
 	uint64_t written; /* bytes ever written */
 	uint64_t sent;    /* of these, known to have reached the kernel */
+	uint64_t received;   /* bytes delivered to Lua */
+	uint64_t tls_written, tls_received; /* the same when TLS started */
 	struct relay *relay; /* RELAY only */
 	int fd;
 	enum kind kind;
@@ -240,6 +242,7 @@ int tls_peercertificate(lua_State *L);
 int tls_peerchain(lua_State *L);
 int tls_peerverification(lua_State *L);
 int tls_peerfinished(lua_State *L);
+int tls_finished(lua_State *L);
 int tls_sniname(lua_State *L);
 int tls_alpn(lua_State *L);
 int tls_exportkeyingmaterial(lua_State *L);

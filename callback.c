@@ -35,11 +35,11 @@ bool call_protected(lua_State *L, struct backend *b, int nargs, int nresults)
 
 static void callback_failed(lua_State *L, struct backend *b, const char *name, int connection)
 {
-	struct object *o = check_object(L, b, connection);
 	lua_pushstring(L, name);
 	lua_insert(L, -2);
 	if (b->settings.fatal_errors) {
 		log_object(L, connection, "error", "Closing due to error calling %s: %s", 2);
+		struct object *o = check_object(L, b, connection); /* the logger may have closed it */
 		if (o)
 			destroy_object(L, b, connection, o);
 	} else {

@@ -31,21 +31,20 @@ static bool fits_send_buffer(struct backend *b, struct object *o, size_t n)
 static int connection_write(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = live_connection(L, b);
 	size_t n;
 	const char *data = luaL_checklstring(L, 2, &n);
-	/* A writer that outlived its connection is answered as by the reference. */
-	if (o && !o->closing) {
-		if (!fits_send_buffer(b, o, n)) {
-			if (!o->held)
-				end_connection(L, b, 1, o, "no space left in buffer");
-			lua_pushboolean(L, false);
-			lua_pushliteral(L, "no space left in buffer");
-			return 2;
-		}
-		if (!command_write(b, o, data, n))
-			return fail(L, "not enough memory");
+	struct object *o = live_connection(L, b);
+	if (o == NULL || o->closing)
+		return fail(L, "closed");
+	if (!fits_send_buffer(b, o, n)) {
+		if (!o->held)
+			end_connection(L, b, 1, o, "no space left in buffer");
+		lua_pushboolean(L, false);
+		lua_pushliteral(L, "no space left in buffer");
+		return 2;
 	}
+	if (!command_write(b, o, data, n))
+		return fail(L, "not enough memory");
 	lua_pushinteger(L, (lua_Integer)n);
 	return 1;
 }
@@ -80,11 +79,11 @@ static int stop_or_go(lua_State *L, enum sgo_command_kind kind, double server_pa
 {
 	struct backend *b = backend(L);
 	struct object *o = check_object(L, b, 1);
-	if (o == NULL || o->ended)
-		return 0;
+	if (o == NULL)
+		return fail(L, "invalid fd");
 	if (o->kind == SERVER) {
 		pause_server(b, o, server_pause);
-	} else if (o->kind == CONNECTION && !o->closing) {
+	} else if (o->kind == CONNECTION && !o->closing && !o->ended) {
 		o->paused = kind == SGO_PAUSE;
 		o->unwatched = false;
 		command(b, o, kind);
@@ -99,8 +98,8 @@ static int connection_resume(lua_State *L) { return stop_or_go(L, SGO_RESUME, -1
 static int connection_pausefor(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	double seconds = lua_isboolean(L, 2) ? -1 : check_seconds(L, 2);
+	struct object *o = check_object(L, b, 1);
 	if (o && o->kind == SERVER)
 		pause_server(b, o, seconds);
 	else if (o && !o->closing && !o->ended)
@@ -197,10 +196,11 @@ static int connection_del(lua_State *L)
 static int connection_set_mode(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
+	check_object(L, b, 1);
 	int mode = read_mode(L, 2, 2);
 	lua_settop(L, 2);
 	lua_setfield(L, 1, "read_size");
+	struct object *o = check_object(L, b, 1);
 	if (o) {
 		command_terms(b, o, SGO_READ_MODE, mode);
 		flush_commands(b); /* what comes from now on is read so */
@@ -211,9 +211,9 @@ static int connection_set_mode(lua_State *L)
 static int connection_setlimit(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	double limit = luaL_checknumber(L, 2);
 	luaL_argcheck(L, limit == limit, 2, "bytes per second expected");
+	struct object *o = check_object(L, b, 1);
 	if (o)
 		command_terms(b, o, SGO_LIMIT, limit > 0 ? limit : 0);
 	return 0;
@@ -223,12 +223,12 @@ static int connection_setlimit(lua_State *L)
 static int set_deadline(lua_State *L, enum sgo_command_kind kind)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	double seconds = NAN; /* the setting */
 	if (lua_isboolean(L, 2) && !lua_toboolean(L, 2))
 		seconds = -1;
 	else if (!lua_isnoneornil(L, 2))
 		seconds = check_seconds(L, 2);
+	struct object *o = check_object(L, b, 1);
 	if (o)
 		command_number(b, o, kind, seconds);
 	return 0;
@@ -262,13 +262,15 @@ static bool option_value(lua_State *L, int arg, int *value)
 static int connection_setoption(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
+	check_object(L, b, 1);
 	struct sgo_error err = {"closed"};
 	size_t length = 0;
 	int value = 0;
 	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : "";
 	lua_settop(L, 3);
-	if (!option_value(L, 3, &value))
+	bool valid = option_value(L, 3, &value); /* a table's metamethods may close the connection */
+	struct object *o = check_object(L, b, 1);
+	if (!valid)
 		strcpy(err.text, "invalid value for a socket option");
 	else if (o && sgo_setoption(b->io, o->handle, (char *)name, length, value, &err) == 0) {
 		lua_pushboolean(L, true);
@@ -283,16 +285,15 @@ static int connection_setoption(lua_State *L)
 static int connection_setlistener(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 3);
-	if (o) {
+	if (check_object(L, b, 1)) {
 		lua_pushvalue(L, 1);
 		call_listener(L, b, "ondetach", 0);
 	}
 	lua_pushvalue(L, 2);
 	lua_setfield(L, 1, "listeners");
-	if (o) {
+	if (check_object(L, b, 1)) {
 		lua_pushvalue(L, 1);
 		lua_pushvalue(L, 3);
 		call_listener(L, b, "onattach", 1);
@@ -437,7 +438,9 @@ static int connection_starttls(lua_State *L)
 	lua_settop(L, 2);
 	if (lua_toboolean(L, 2))
 		lua_setfield(L, 1, "tls_ctx");
-	start_tls(L, b, 1, o, false);
+	o = live_connection(L, b);
+	if (o && !o->closing && !o->tls_started)
+		start_tls(L, b, 1, o, false);
 	return 0;
 }
 

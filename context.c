@@ -220,6 +220,7 @@ static int wrapped_newcontext(lua_State *L)
 	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
 	bool ours = b->io != 0 && may_call_go() && lua_istable(L, 1);
 	int nargs = lua_gettop(L);
+	luaL_checkstack(L, nargs + 10, "arguments");
 	lua_pushvalue(L, lua_upvalueindex(2));
 	if (ours) {
 		push_copy(L, 1);

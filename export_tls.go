@@ -112,6 +112,8 @@ func query(s *tls.Session, what C.int, arg int) []byte {
 		return verificationText(s)
 	case C.SGO_TLS_FINISHED:
 		return s.Finished()
+	case C.SGO_TLS_OWN_FINISHED:
+		return s.OwnFinished()
 	case C.SGO_TLS_SERVER_NAME:
 		return textOrNil(s.ServerName())
 	case C.SGO_TLS_ALPN:

@@ -29,10 +29,12 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	struct sgo_object opened = {.handle = ev->handle, .fd = ev->fd};
 	const size_t n = sizeof inherited / sizeof *inherited;
 	int server_index = lua_gettop(L);
+	lua_pushlstring(L, ev->bytes, ev->length); /* its own: a logger or finalizer may run the loop */
+	const char *names = lua_tostring(L, -1);
 	for (size_t i = 0; i < n; i++)
 		lua_getfield(L, server_index, inherited[i]);
 	new_object(L, b, CONNECTION, &opened)->accepted = true;
-	int index = server_index + 1;
+	int index = server_index + 2;
 	lua_insert(L, index);
 	for (size_t i = n; i > 0; i--)
 		lua_setfield(L, index, inherited[i - 1]);
@@ -41,7 +43,7 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 	push_socket(L, b, ev->handle);
 	lua_setfield(L, index, "conn");
 	set_id(L, b, index, "conn");
-	set_names_from(L, index, ev->bytes);
+	set_names_from(L, index, names);
 	lua_pushvalue(L, index);
 	lua_pushvalue(L, server_index);
 	log_object(L, index, "debug", "New connection %s on server %s", 2);
@@ -72,6 +74,7 @@ static void deliver_data(lua_State *L, struct backend *b, int index, struct obje
 		ev->refused = 1; /* it will come again, after resume() or as it is wanted now */
 		return;
 	}
+	o->received += ev->length;
 	lua_pushvalue(L, index);
 	lua_pushlstring(L, ev->bytes, ev->length);
 	call_method_or_listener(L, b, "onincoming", 1);

@@ -19,8 +19,11 @@ import (
 )
 
 // foreignState makes golua speak to a lua_State that it did not create, for
-// which it has no constructor. Only its functions that cannot raise a Lua
-// error may be used: raw access, pushes, type tests.
+// which it has no constructor. Only those of its functions may be used that
+// neither allocate in Lua nor raise an error: lua_next, lua_rawgeti,
+// lua_pushnil, tests of types, and the reading of strings and numbers. Any
+// allocation may run finalizers, that is Lua code with a Go frame below it; an
+// error in one would leave through that frame. C has made room on the stack.
 func foreignState(L unsafe.Pointer) (*lua.State, error) {
 	if errState != nil {
 		return nil, errState
@@ -66,7 +69,7 @@ func (s luaSettings) c(l loop.Settings) C.struct_sgo_settings {
 // absent has its default (maxSendBuffer depends on the Prosody); so has one of the wrong type, which is reported in
 // the error (all such keys in one).
 func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings, luaSettings, error) {
-	t := &settingsTable{L: L, index: index}
+	t := &settingsTable{luaTable: readTable(L, index, 1)}
 	d := loop.DefaultSettings()
 	s := loop.Settings{
 		ReadTimeout:         t.number("read_timeout", d.ReadTimeout),
@@ -105,18 +108,70 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 	return s, l, t.err()
 }
 
-// settingsTable reads typed values from a Lua table and collects complaints.
-type settingsTable struct {
-	L        *lua.State
-	index    int
-	problems []string
+// luaValue is a Lua value as Go keeps it. A string that is a numeral for Lua
+// has its number as well.
+type luaValue struct {
+	kind     lua.LuaValType // LUA_TNIL for an absent one
+	text     string
+	number   float64
+	integer  int
+	isNumber bool
+	truth    bool
+	table    *luaTable // nil for a table that is nested too deeply
 }
 
-// get pushes the value of key; the caller pops it.
-func (t *settingsTable) get(key string) lua.LuaValType {
-	t.L.PushString(key)
-	t.L.RawGet(t.index)
-	return t.L.Type(-1)
+// luaTable is a copy of a Lua table: its fields with names, and its list.
+type luaTable struct {
+	fields map[string]luaValue
+	list   []luaValue // up to the first nil
+}
+
+// readTable copies the table at index (absolute) and the tables in it, down to
+// a depth of so many, by raw access. It needs room for three values on Lua's
+// stack for each.
+func readTable(L *lua.State, index, depth int) *luaTable {
+	t := &luaTable{fields: make(map[string]luaValue)}
+	for i := 1; ; i++ {
+		L.RawGeti(index, i)
+		value := readValue(L, depth)
+		L.Pop(1)
+		if value.kind == lua.LUA_TNIL {
+			break
+		}
+		t.list = append(t.list, value)
+	}
+	L.PushNil()
+	for L.Next(index) != 0 {
+		if L.Type(-2) == lua.LUA_TSTRING {
+			t.fields[L.ToString(-2)] = readValue(L, depth)
+		}
+		L.Pop(1)
+	}
+	return t
+}
+
+// readValue copies the value at the top.
+func readValue(L *lua.State, depth int) luaValue {
+	v := luaValue{kind: L.Type(-1), truth: L.ToBoolean(-1)}
+	switch v.kind {
+	case lua.LUA_TSTRING:
+		v.text = L.ToString(-1)
+		v.isNumber = L.IsNumber(-1)
+		v.number = L.ToNumber(-1)
+	case lua.LUA_TNUMBER:
+		v.isNumber, v.number, v.integer = true, L.ToNumber(-1), L.ToInteger(-1)
+	case lua.LUA_TTABLE:
+		if depth > 1 {
+			v.table = readTable(L, L.GetTop(), depth-1)
+		}
+	}
+	return v
+}
+
+// settingsTable gives typed values of a table and collects complaints.
+type settingsTable struct {
+	*luaTable
+	problems []string
 }
 
 func (t *settingsTable) complain(key, expected string) {
@@ -131,25 +186,20 @@ func (t *settingsTable) err() error {
 }
 
 func (t *settingsTable) isBoolean(key string) bool {
-	defer t.L.Pop(1)
-	return t.get(key) == lua.LUA_TBOOLEAN
+	return t.fields[key].kind == lua.LUA_TBOOLEAN
 }
 
 // number accepts numerals in strings as well, as Lua's arithmetic does.
 func (t *settingsTable) number(key string, absent float64) float64 {
-	defer t.L.Pop(1)
-	value := math.NaN()
-	if t.get(key) == lua.LUA_TNIL {
+	v := t.fields[key]
+	if v.kind == lua.LUA_TNIL {
 		return absent
 	}
-	if t.L.IsNumber(-1) {
-		value = t.L.ToNumber(-1)
-	}
-	if math.IsNaN(value) || value < 0 {
+	if !v.isNumber || math.IsNaN(v.number) || v.number < 0 {
 		t.complain(key, "number of at least 0")
 		return absent
 	}
-	return value
+	return v.number
 }
 
 func (t *settingsTable) count(key string, absent, least int) int {
@@ -174,11 +224,10 @@ func (t *settingsTable) optionalCount(key string) int {
 
 // ioThread reads true, false, or nil for what the load asks for.
 func (t *settingsTable) ioThread(key string) loop.IOThread {
-	defer t.L.Pop(1)
-	switch t.get(key) {
+	switch v := t.fields[key]; v.kind {
 	case lua.LUA_TNIL:
 	case lua.LUA_TBOOLEAN:
-		if t.L.ToBoolean(-1) {
+		if v.truth {
 			return loop.IOThreadAlways
 		}
 		return loop.IOThreadNever
@@ -190,9 +239,9 @@ func (t *settingsTable) ioThread(key string) loop.IOThread {
 
 // boolean has Lua's idea of truth.
 func (t *settingsTable) boolean(key string, absent bool) bool {
-	defer t.L.Pop(1)
-	if t.get(key) == lua.LUA_TNIL {
+	v := t.fields[key]
+	if v.kind == lua.LUA_TNIL {
 		return absent
 	}
-	return t.L.ToBoolean(-1)
+	return v.truth
 }

@@ -90,6 +90,45 @@ func settingsOf(t *testing.T, table string) (loop.Settings, luaSettings, error) 
 	return s, l, err
 }
 
+// TestReadingAllocatesNothingInLua: an allocation may run finalizers, and then
+// Lua code with a Go frame below it.
+func TestReadingAllocatesNothingInLua(t *testing.T) {
+	L := newLua(t)
+	run(t, L, `return { read_timeout = "60", alpn = { "a", "b" }, depth = 9,
+		certificates = { { certificate = "x", password = print }, false }, [1.5] = {}, [{}] = 1 }`)
+	foreign, err := foreignState(pointer(L))
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := L.GetTop()
+	L.CheckStack(20)
+	L.GC(lua.LUA_GCSTOP, 0)
+	used := func() int { return L.GC(lua.LUA_GCCOUNT, 0)<<10 + L.GC(lua.LUA_GCCOUNTB, 0) }
+	before := used()
+	_, _, err = readSettings(foreign, top, 0)
+	r := &tlsConfigReader{luaTable: readTable(foreign, top, 3)}
+	config := r.read()
+	if after := used(); after != before {
+		t.Errorf("%d bytes allocated", after-before)
+	}
+	if L.GetTop() != top || err != nil {
+		t.Errorf("%d values on the stack, want %d; %v", L.GetTop(), top, err)
+	}
+	if len(config.ALPN) != 2 || config.Depth != 9 || len(config.Certificates) != 1 || config.Certificates[0].Certificate != "x" {
+		t.Errorf("%+v", config)
+	}
+}
+
+// TestTablesInThemselves: a table that holds itself is read to the depth only.
+func TestTablesInThemselves(t *testing.T) {
+	L := newLua(t)
+	run(t, L, "local t = {}; t.t, t[1] = t, t; return t")
+	read := readTable(L, L.GetTop(), 3)
+	if inner := read.fields["t"].table.list[0].table; inner == nil || inner.fields["t"].table != nil {
+		t.Errorf("%+v", inner)
+	}
+}
+
 var defaultLuaSettings = luaSettings{
 	shutdownDeadline: 5, acceptRetryInterval: 10, protectListeners: true,
 }

@@ -17,11 +17,12 @@ type passwordNeeded struct{ pair int }
 
 func (p passwordNeeded) Error() string { return fmt.Sprintf("password %d needed", p.pair) }
 
-// newContext makes a context of the LuaSec configuration table at index.
+// newContext makes a context of the LuaSec configuration table at index. It
+// has tables in a list in it, and so three levels.
 func newContext(l *loop.Loop, L *lua.State, index int) (loop.Handle, []tls.Notice, error) {
-	r := &tlsConfigReader{L: L}
-	config := r.read(index)
-	if err := r.checkTypes(index, config.Mode); err != nil {
+	r := &tlsConfigReader{luaTable: readTable(L, index, 3)}
+	config := r.read()
+	if err := r.checkTypes(config.Mode); err != nil {
 		return 0, nil, err
 	}
 	context, notices, err := tls.NewContext(config)
@@ -34,46 +35,45 @@ func newContext(l *loop.Loop, L *lua.State, index int) (loop.Handle, []tls.Notic
 	return l.AddContext(context), notices, nil
 }
 
-// tlsConfigReader reads a LuaSec configuration table, by raw access.
+// tlsConfigReader makes a tls.Config of a LuaSec configuration table.
 type tlsConfigReader struct {
-	L     *lua.State
+	*luaTable
 	asked int // the pair whose password function has to be called
 }
 
-func (r *tlsConfigReader) read(index int) tls.Config {
+func (r *tlsConfigReader) read() tls.Config {
 	config := tls.Config{
-		Mode:         r.text(index, "mode"),
-		Protocol:     r.text(index, "protocol"),
-		Options:      r.list(index, "options"),
-		CAFile:       r.text(index, "cafile"),
-		CAPath:       r.text(index, "capath"),
-		Depth:        r.number(index, "depth"),
-		Verify:       r.list(index, "verify"),
-		VerifyExt:    r.list(index, "verifyext"),
-		Ciphers:      r.text(index, "ciphers"),
-		CipherSuites: r.text(index, "ciphersuites"),
-		Curve:        r.text(index, "curve"),
-		CurvesList:   r.text(index, "curveslist"),
-		ALPN:         r.list(index, "alpn"),
-		DHParam:      r.isSet(index, "dhparam"),
-		DANE:         r.isSet(index, "dane"),
+		Mode:         r.text("mode"),
+		Protocol:     r.text("protocol"),
+		Options:      r.texts("options"),
+		CAFile:       r.text("cafile"),
+		CAPath:       r.text("capath"),
+		Depth:        r.fields["depth"].integer,
+		Verify:       r.texts("verify"),
+		VerifyExt:    r.texts("verifyext"),
+		Ciphers:      r.text("ciphers"),
+		CipherSuites: r.text("ciphersuites"),
+		Curve:        r.text("curve"),
+		CurvesList:   r.text("curveslist"),
+		ALPN:         r.texts("alpn"),
+		DHParam:      r.fields["dhparam"].truth,
+		DANE:         r.fields["dane"].truth,
 	}
-	for _, flag := range r.list(index, "dane") {
+	for _, flag := range r.texts("dane") {
 		config.DANENoEENamechecks = config.DANENoEENamechecks || flag == "no_ee_namechecks"
 	}
-	if r.isSet(index, "certificate") {
-		config.Certificates = append(config.Certificates, r.pair(index, 1))
+	if r.fields["certificate"].truth {
+		config.Certificates = append(config.Certificates, r.pair(r.luaTable, 1))
 	}
-	r.eachPair(index, func(at, number int) {
-		config.Certificates = append(config.Certificates, r.pair(at, number))
-	})
+	for i, pair := range r.pairs() {
+		config.Certificates = append(config.Certificates, r.pair(pair, i+2))
+	}
 	return config
 }
 
 // checkTypes refuses what tls.Config cannot hold, in LuaSec's words.
-func (r *tlsConfigReader) checkTypes(index int, mode string) error {
-	defer r.L.SetTop(r.L.GetTop())
-	switch r.get(index, "alpn") {
+func (r *tlsConfigReader) checkTypes(mode string) error {
+	switch r.fields["alpn"].kind {
 	case lua.LUA_TNIL, lua.LUA_TTABLE:
 	case lua.LUA_TSTRING:
 		if mode == "server" {
@@ -86,38 +86,33 @@ func (r *tlsConfigReader) checkTypes(index int, mode string) error {
 	default:
 		return errors.New("invalid ALPN parameter")
 	}
-	switch r.get(index, "password") {
+	switch r.fields["password"].kind {
 	case lua.LUA_TNIL, lua.LUA_TSTRING, lua.LUA_TFUNCTION:
 		return nil
 	}
 	return errors.New("invalid password type")
 }
 
-// eachPair calls f with the stack index of each table in certificates.
-func (r *tlsConfigReader) eachPair(index int, f func(at, number int)) {
-	defer r.L.SetTop(r.L.GetTop())
-	r.get(index, "certificates")
-	list := r.L.GetTop()
-	if !r.L.IsTable(list) {
-		return
+// pairs are the tables in the list certificates, up to what is none.
+func (r *tlsConfigReader) pairs() (pairs []*luaTable) {
+	list := r.fields["certificates"].table
+	if list == nil {
+		return nil
 	}
-	for i := 1; ; i++ {
-		r.L.RawGeti(list, i)
-		if !r.L.IsTable(-1) {
-			return
+	for _, v := range list.list {
+		if v.table == nil {
+			break
 		}
-		f(r.L.GetTop(), i+1)
-		r.L.Pop(1)
+		pairs = append(pairs, v.table)
 	}
+	return pairs
 }
 
-func (r *tlsConfigReader) pair(index, number int) tls.KeyPair {
-	p := tls.KeyPair{Certificate: r.text(index, "certificate"), Key: r.text(index, "key")}
-	defer r.L.SetTop(r.L.GetTop())
-	switch r.get(index, "password") {
+func (r *tlsConfigReader) pair(t *luaTable, number int) tls.KeyPair {
+	p := tls.KeyPair{Certificate: t.text("certificate"), Key: t.text("key")}
+	switch password := t.fields["password"]; password.kind {
 	case lua.LUA_TSTRING:
-		password := r.L.ToBytes(-1)
-		p.Password = func() ([]byte, bool) { return password, true }
+		p.Password = func() ([]byte, bool) { return []byte(password.text), true }
 	case lua.LUA_TFUNCTION:
 		p.Password = func() ([]byte, bool) {
 			r.asked = number
@@ -127,51 +122,23 @@ func (r *tlsConfigReader) pair(index, number int) tls.KeyPair {
 	return p
 }
 
-// get pushes the value of key.
-func (r *tlsConfigReader) get(index int, key string) lua.LuaValType {
-	r.L.PushString(key)
-	r.L.RawGet(index)
-	return r.L.Type(-1)
-}
+// text is the string of that name, "" if it is none.
+func (t *luaTable) text(key string) string { return t.fields[key].text }
 
-func (r *tlsConfigReader) isSet(index int, key string) bool {
-	defer r.L.Pop(1)
-	r.get(index, key)
-	return r.L.ToBoolean(-1)
-}
-
-func (r *tlsConfigReader) text(index int, key string) string {
-	defer r.L.Pop(1)
-	if r.get(index, key) != lua.LUA_TSTRING {
-		return ""
+// texts is the string, or the list of strings up to what is none, of that name.
+func (t *luaTable) texts(key string) (texts []string) {
+	v := t.fields[key]
+	if v.kind == lua.LUA_TSTRING {
+		return []string{v.text}
 	}
-	return r.L.ToString(-1)
-}
-
-func (r *tlsConfigReader) number(index int, key string) int {
-	defer r.L.Pop(1)
-	if r.get(index, key) != lua.LUA_TNUMBER {
-		return 0
+	if v.table == nil {
+		return nil
 	}
-	return r.L.ToInteger(-1)
-}
-
-// list reads a string or a list of strings.
-func (r *tlsConfigReader) list(index int, key string) (list []string) {
-	defer r.L.SetTop(r.L.GetTop())
-	switch r.get(index, key) {
-	case lua.LUA_TSTRING:
-		return []string{r.L.ToString(-1)}
-	case lua.LUA_TTABLE:
-		at := r.L.GetTop()
-		for i := 1; ; i++ {
-			r.L.RawGeti(at, i)
-			if r.L.Type(-1) != lua.LUA_TSTRING {
-				return list
-			}
-			list = append(list, r.L.ToString(-1))
-			r.L.Pop(1)
+	for _, v := range v.table.list {
+		if v.kind != lua.LUA_TSTRING {
+			break
 		}
+		texts = append(texts, v.text)
 	}
-	return nil
+	return texts
 }

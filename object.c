@@ -163,7 +163,7 @@ void abandon_object(lua_State *L, struct backend *b, uint64_t handle)
 	struct object *o = find_object(b, handle);
 	if (!push_object(L, b, o))
 		sgo_release(b->io, handle); /* accepted, and no object was made of it */
-	else if (o->kind == CONNECTION)
+	else if (o->kind == CONNECTION || o->kind == RELAY)
 		end_connection(L, b, top + 1, o, "an event could not be delivered");
 	lua_settop(L, top);
 }

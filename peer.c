@@ -68,9 +68,10 @@ int tls_info(lua_State *L)
 	return 1;
 }
 
-/* Pushes LuaSec's certificate object for number n of the peer's chain; false at its end. */
-static bool push_certificate(lua_State *L, struct backend *b, const struct object *o, int n)
+/* Pushes LuaSec's certificate object for number n of the peer's chain; false at its end. Calls Lua. */
+static bool push_certificate(lua_State *L, struct backend *b, int n)
 {
+	const struct object *o = check_object(L, b, 1);
 	if (!push_query(L, b, o, SGO_TLS_CERTIFICATE, n))
 		return false;
 	lua_getglobal(L, "require");
@@ -87,11 +88,11 @@ static bool push_certificate(lua_State *L, struct backend *b, const struct objec
 int tls_peercertificate(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	lua_Number n = luaL_optnumber(L, 2, 1);
 	luaL_argcheck(L, n >= 1 && n <= INT32_MAX, 2, "invalid certificate index");
-	if (push_certificate(L, b, o, (int)n - 1))
+	if (push_certificate(L, b, (int)n - 1))
 		return 1;
+	struct object *o = check_object(L, b, 1);
 	if (push_query(L, b, o, SGO_TLS_INFO, 0)) {
 		lua_pushnil(L);
 		return 1;
@@ -103,10 +104,9 @@ int tls_peercertificate(lua_State *L)
 int tls_peerchain(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
 	lua_settop(L, 1);
 	lua_newtable(L);
-	for (int i = 0; push_certificate(L, b, o, i); i++)
+	for (int i = 0; push_certificate(L, b, i); i++)
 		lua_rawseti(L, 2, i + 1);
 	return 1;
 }
@@ -168,6 +168,7 @@ static int push_string_or_nil(lua_State *L, enum sgo_tls_question question)
 }
 
 int tls_peerfinished(lua_State *L) { return push_string_or_nil(L, SGO_TLS_FINISHED); }
+int tls_finished(lua_State *L) { return push_string_or_nil(L, SGO_TLS_OWN_FINISHED); }
 int tls_sniname(lua_State *L) { return push_string_or_nil(L, SGO_TLS_SERVER_NAME); }
 int tls_alpn(lua_State *L) { return push_string_or_nil(L, SGO_TLS_ALPN); }
 
@@ -175,13 +176,15 @@ int tls_alpn(lua_State *L) { return push_string_or_nil(L, SGO_TLS_ALPN); }
 int tls_exportkeyingmaterial(lua_State *L)
 {
 	struct backend *b = backend(L);
-	struct object *o = check_object(L, b, 1);
+	if (check_object(L, b, 1) == NULL)
+		return no_session(L, NULL);
 	size_t label_length, context_length = 0;
 	const char *label = luaL_checklstring(L, 2, &label_length);
 	lua_Number n = luaL_checknumber(L, 3);
 	const char *context = luaL_optlstring(L, 4, NULL, &context_length);
 	luaL_argcheck(L, n >= 1 && n <= 65535, 3, "length from 1 to 65535 expected");
 	struct sgo_text key = {0};
+	struct object *o = check_object(L, b, 1);
 	if (o == NULL || sgo_tls_export(b->io, o->handle, (char *)label, label_length, (char *)context, context_length, (int)n, &key) < 0)
 		return no_session(L, o);
 	push_text(L, &key);

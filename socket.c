@@ -25,6 +25,8 @@ void push_socket(lua_State *L, struct backend *b, uint64_t handle)
 void push_tls_socket(lua_State *L, struct backend *b, uint64_t handle)
 {
 	push_with_metatable(L, handle, b->tls_socket_metatable_ref);
+	lua_pushnumber(L, monotonic_clock());
+	lua_rawseti(L, -2, 3); /* for getstats; 2 is the socket below, if any */
 }
 
 /* Calls the method of the connection behind argument 1 with the same arguments. */
@@ -85,6 +87,33 @@ static int push_end(lua_State *L, bool peer)
 static int socket_getpeername(lua_State *L) { return push_end(L, true); }
 static int socket_getsockname(lua_State *L) { return push_end(L, false); }
 
+/* want() → what LuaSec's would wait for: "write" while there is output, otherwise "read"; "nothing" after the end. */
+static int tls_socket_want(lua_State *L)
+{
+	struct backend *b = backend(L);
+	struct object *o = check_object(L, b, 1);
+	bool unsent = o && sgo_sent(b->io, o->handle) != o->written;
+	lua_pushstring(L, unsent ? "write" : o ? "read" : "nothing");
+	return 1;
+}
+
+/* getstats() → bytes received and sent over TLS, and the socket's age in seconds. */
+static int tls_socket_getstats(lua_State *L)
+{
+	struct backend *b = backend(L);
+	struct object *o = check_object(L, b, 1);
+	if (o == NULL)
+		return fail(L, "closed");
+	lua_Number received = (lua_Number)(o->received - o->tls_received);
+	uint64_t sent = sgo_sent(b->io, o->handle);
+	lua_pushnumber(L, received);
+	lua_pushnumber(L, sent > o->tls_written ? (lua_Number)(sent - o->tls_written) : 0);
+	lua_rawgeti(L, 1, 3);
+	lua_pushnumber(L, monotonic_clock() - lua_tonumber(L, -1));
+	lua_remove(L, -2);
+	return 3;
+}
+
 #define SOCKET_METHODS \
 	{"close", socket_close}, \
 	{"dirty", socket_dirty}, \
@@ -105,11 +134,14 @@ const luaL_Reg tls_socket_methods[] = {
 	SOCKET_METHODS,
 	{"exportkeyingmaterial", tls_exportkeyingmaterial},
 	{"getalpn", tls_alpn},
+	{"getfinished", tls_finished},
 	{"getpeercertificate", tls_peercertificate},
 	{"getpeerchain", tls_peerchain},
 	{"getpeerfinished", tls_peerfinished},
 	{"getpeerverification", tls_peerverification},
 	{"getsniname", tls_sniname},
+	{"getstats", tls_socket_getstats},
 	{"info", tls_info},
+	{"want", tls_socket_want},
 	{NULL, NULL}
 };

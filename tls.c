@@ -140,6 +140,8 @@ void start_tls(lua_State *L, struct backend *b, int connection, struct object *o
 	if (o && !o->tls_started) {
 		o->blocked = o->paused = o->unwatched = false;
 		o->tls_started = true;
+		o->tls_written = o->written;
+		o->tls_received = o->received;
 		if (!command_secure(b, o, SGO_START_TLS, &start, text ? text : ""))
 			end_connection(L, b, connection, o, "not enough memory");
 	}
@@ -243,8 +245,10 @@ void deliver_hello(lua_State *L, struct backend *b, int connection, struct objec
 void deliver_secured(lua_State *L, struct backend *b, int connection, struct object *o, const struct sgo_event *ev)
 {
 	uint64_t handle = o->handle;
-	lua_pushstring(L, ev->bytes);
-	lua_pushstring(L, ev->bytes + strlen(ev->bytes) + 1);
+	lua_pushlstring(L, ev->bytes, ev->length); /* its own, as above */
+	const char *protocol = lua_tostring(L, -1);
+	lua_pushstring(L, protocol);
+	lua_pushstring(L, protocol + strlen(protocol) + 1);
 	log_object(L, connection, "debug", "TLS handshake complete (%s with %s)", 2);
 	push_tls_socket(L, b, handle);
 	lua_getfield(L, connection, "conn");

@@ -80,7 +80,9 @@ static int api_addevent(lua_State *L)
 	struct sgo_error err;
 	uint64_t handle;
 	if (push_watch(L, b, fd, flags, &handle, &err) < 0) {
-		destroy_object(L, b, 4, check_object(L, b, 4));
+		struct object *o = check_object(L, b, 4);
+		if (o)
+			destroy_object(L, b, 4, o);
 		return fail(L, err.text);
 	}
 	lua_pushvalue(L, 3);

@@ -4,7 +4,9 @@
  * The Lua side is C: every lua_CFunction, every call into Lua. The I/O side
  * is Go (package loop). C calls the sgo_ functions of export.go, whose
  * prototypes are in _cgo_export.h, and never the other way round: no Go
- * frame is on the stack when Lua runs, so a Lua error may pass freely.
+ * frame is on the stack when Lua runs, so a Lua error may pass freely. Where Go reads
+ * a Lua table it uses only functions that neither allocate nor raise: anything
+ * else may run finalizers, and those are Lua.
  *
  * All functions are to be called on the thread that runs Lua, and none may
  * be called in a forked child. None raises a Lua error, none keeps a pointer
@@ -21,7 +23,8 @@
  *       every function answers for a dead number as for a closed handle.
  *   int sgo_configure(uint32_t io, lua_State *, int index,
  *                     struct sgo_settings *, struct sgo_error *)
- *       Reads network_settings from the table at index (raw access only),
+ *       Reads network_settings from the table at index (raw access, see above;
+ *       needs room for 10 values on the stack),
  *       applies it and fills in the part that C needs, where max_send_buffer
  *       has its default beforehand. Returns 0, or -1 if
  *       some key was unusable: the others are applied all the same.
@@ -71,7 +74,8 @@
  *       negative for off.
  *   int sgo_context_new(io, lua_State *, int index, uint64_t *id,
  *                       struct sgo_text *notices, error)
- *       A TLS context of the LuaSec configuration table at index. Returns 0;
+ *       A TLS context of the LuaSec configuration table at index (raw access,
+ *       room for 15 values). Returns 0;
  *       -1; or n > 0 if the password function of the n-th key pair (1 for the
  *       table's own) has to be called first and its result put in its place.
  *       notices: lines of level, tab, text, to be logged. A struct sgo_text
@@ -114,6 +118,7 @@ enum sgo_tls_question {
 	SGO_TLS_FINISHED,
 	SGO_TLS_SERVER_NAME,
 	SGO_TLS_ALPN,
+	SGO_TLS_OWN_FINISHED,
 };
 
 /* A growing byte array; its memory is from malloc. */

@@ -256,6 +256,17 @@ func (s *Session) ServerName() string {
 // where crypto/tls does not keep it: TLS 1.3 and resumed sessions.
 func (s *Session) Finished() []byte { return s.ConnectionState().TLSUnique }
 
+// OwnFinished is our Finished message. crypto/tls keeps only the first of a
+// handshake, which is ours if we are the client, or the server that resumes a
+// session (RFC 5929, section 3.1); otherwise it is nil.
+func (s *Session) OwnFinished() []byte {
+	cs := s.ConnectionState()
+	if s.context.Server() != cs.DidResume {
+		return nil
+	}
+	return cs.TLSUnique
+}
+
 // ExportKeyingMaterial is RFC 5705's exporter.
 func (s *Session) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
 	cs := s.ConnectionState()

@@ -290,6 +290,16 @@ describe("channel binding", function ()
 		});
 	end);
 
+	it("has the own Finished where it is the first", function ()
+		local conn, peer = outgoing({ protocol = "tlsv1_2" });
+		assert.equal(peer.tls:getpeerfinished(), conn:socket():getfinished());
+		conn, peer = accepted(nil, { protocol = "tlsv1_2" });
+		h.deviation("crypto/tls keeps the first Finished only", {
+			epoll = function () assert.equal(peer.tls:getpeerfinished(), conn:socket():getfinished()); end;
+			go = function () assert.is_nil((conn:socket():getfinished())); end;
+		});
+	end);
+
 	it("exports keying material", function ()
 		for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
 			local conn, peer = accepted(nil, { protocol = protocol });
@@ -299,6 +309,74 @@ describe("channel binding", function ()
 				assert.equal(peer.tls:exportkeyingmaterial("EXPORTER-Channel-Binding", 32, ""), key);
 				assert.equal(peer.tls:exportkeyingmaterial("EXPERIMENTAL x", 7, "ctx"),
 					ask("exportkeyingmaterial", "EXPERIMENTAL x", 7, "ctx"));
+			end
+		end
+	end);
+end);
+
+describe("a TLS socket", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("counts its bytes, and says what it wants", function ()
+		local conn, peer, rec = accepted();
+		local onincoming, wanted = rec.listeners.onincoming, nil;
+		rec.listeners.onincoming = function (...)
+			wanted = conn:socket():want();
+			return onincoming(...);
+		end
+		peer:send("12345");
+		rec:wait_bytes(5);
+		assert.equal("read", wanted);
+		conn:write("123");
+		h.run_until(function () return peer.bytes == 3; end, "the data");
+		local received, sent, age = conn:socket():getstats();
+		assert.equal(5, received);
+		assert.equal(3, sent);
+		assert.is_true(age >= 0 and age < 60);
+		local sock = conn:socket();
+		conn:close();
+		assert.equal("nothing", sock:want());
+	end);
+end);
+
+describe("a connection after its end", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("answers as the reference does", function ()
+		local conn = accepted();
+		conn:close();
+		h.run_until(function () return not conn:socket(); end, "the end");
+		for _, method in ipairs { "pause", "resume" } do
+			local ok, err = conn[method](conn);
+			assert.is_nil(ok);
+			assert.equal("invalid fd", err);
+		end
+		if conn.ssl_exportkeyingmaterial then
+			local key, err = conn:ssl_exportkeyingmaterial();
+			assert.is_nil(key);
+			assert.equal("not-connected", err);
+		end
+		local written, err = conn:write("x");
+		h.deviation("before 13.0.7 nothing is returned", {
+			epoll = function () assert.is_true(written == nil or written == 1); end;
+			go = function ()
+				assert.is_nil(written);
+				assert.equal("closed", err);
+			end;
+		});
+	end);
+
+	it("takes no writes, though it was destroyed or ended by its peer", function ()
+		for _, ending in ipairs { "destroy", "peer" } do
+			local conn, peer = accepted();
+			if ending == "peer" then peer:close(); else conn:destroy(); end
+			h.run_until(function () return not conn:socket(); end, "the end");
+			if h.go then
+				local written, err = conn:write("x");
+				assert.is_nil(written);
+				assert.equal("closed", err);
 			end
 		end
 	end);

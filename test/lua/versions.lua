@@ -85,6 +85,38 @@ backend.add_task(0, function ()
 	return 0.001;
 end);
 
+-- Errors of finalizers must not pass through Go: LuaJIT would abort at once.
+local set_config, settings = backend.set_config, { read_timeout = 840 };
+local function leave_garbage()
+	local function fail() error("finalizer"); end
+	for _ = 1, 5 do
+		if newproxy then -- luacheck: ignore 113
+			getmetatable(newproxy(true)).__gc = fail; -- luacheck: ignore 113
+		else
+			setmetatable({}, { __gc = fail });
+		end
+	end
+end
+local raised_inside = 0;
+local stepmul = collectgarbage("setstepmul", 100000);
+if not _VERSION:find("5.4", 1, true) then -- there they are warnings
+	for _ = 1, 200 do
+		repeat until pcall(collectgarbage)
+		collectgarbage("stop");
+		leave_garbage();
+		collectgarbage("restart");
+		local ok, where = xpcall(function () set_config(settings); end, debug.traceback);
+		collectgarbage("stop");
+		if not ok and where:find("set_config", 1, true) then
+			raised_inside = raised_inside + 1;
+		end
+	end
+	repeat until pcall(collectgarbage)
+	collectgarbage("restart");
+end
+collectgarbage("setstepmul", stepmul);
+check(raised_inside == 0, "finalizers ran within set_config");
+
 local ret = backend.loop();
 check(ending == "quit" and ret == "quitting", "loop returned " .. tostring(ret));
 check(ticks > 0, "no timer ran");
