@@ -88,7 +88,7 @@ end);
 -- Errors of finalizers must not pass through Go: LuaJIT would abort at once.
 local set_config, settings = backend.set_config, { read_timeout = 840 };
 local function leave_garbage()
-	local function fail() error("finalizer"); end
+	local function fail() error(debug.traceback("finalizer")); end
 	for _ = 1, 5 do
 		if newproxy then -- luacheck: ignore 113
 			getmetatable(newproxy(true)).__gc = fail; -- luacheck: ignore 113
@@ -98,16 +98,19 @@ local function leave_garbage()
 	end
 end
 local raised_inside = 0;
+local function collect_in_set_config()
+	collectgarbage("restart");
+	set_config(settings);
+end
 local stepmul = collectgarbage("setstepmul", 100000);
 if not _VERSION:find("5.4", 1, true) then -- there they are warnings
 	for _ = 1, 200 do
 		repeat until pcall(collectgarbage)
 		collectgarbage("stop");
 		leave_garbage();
-		collectgarbage("restart");
-		local ok, where = xpcall(function () set_config(settings); end, debug.traceback);
+		local ok, where = pcall(collect_in_set_config);
 		collectgarbage("stop");
-		if not ok and where:find("set_config", 1, true) then
+		if not ok and where:find("'set_config'", 1, true) then
 			raised_inside = raised_inside + 1;
 		end
 	end
