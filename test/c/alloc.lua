@@ -124,11 +124,11 @@ local scenarios = {};
 
 function scenarios.load()
 	arm(n, fails);
-	pcall(require, "net.server_go");
+	local loaded = pcall(require, "net.server_go");
 	local failed = disarm();
+	-- Go's runtime keeps two once it has started.
+	expect("a load that failed left descriptors", loaded or descriptors() <= 2, descriptors());
 	server = require "net.server_go";
-	-- Ours, and those of Go's runtime
-	expect("a load that failed left descriptors", descriptors() == 4);
 	goes_on();
 	quits();
 	return failed > 0;
