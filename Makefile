@@ -5,8 +5,8 @@ prefix      ?= /usr/local
 BUILD       ?= build
 SOAK        ?= 3600
 
-GO     ?= go
-go_needed = $(shell sed -n 's/^go //p' go.mod)
+# The go command: one that is new enough, if need be a pinned one that is fetched.
+GO     ?= $(shell scripts/need-go)
 CFLAGS ?= -O2 -g
 # For the linker of Go: no symbols. Sanitizers' reports are better with them.
 STRIP  ?= -s -w
@@ -47,14 +47,14 @@ help: ## print this list
 	@echo '  SOAK=3600         how long "soak" takes'
 
 .PHONY: run
-run: ## install what is missing, build, run a demo Prosody on loopback
+run: need-go ## install what is missing, build, run a demo Prosody on loopback
 	@scripts/install-deps build run
 	@$(MAKE) --no-print-directory so
 	@exec env BUILD='$(abspath $(BUILD))' demo/run # exec: a signal to make must reach it
 
 .PHONY: test
 test: ## install what is missing, run every check and test
-	@exec env GO='$(GO)' test/run
+	@exec test/run
 
 .PHONY: e2e
 e2e: so ## Prosody 0.12 and 13, each on both backends, with real clients: a table
@@ -108,12 +108,8 @@ $(NOLUA)/libluajit-5.1.so:
 		echo '/* empty: the Lua that loads the module has it all */' >$(NOLUA)/lib$$lib.so || exit; done
 
 .PHONY: need-go
-need-go:
-	@command -v $(GO) >/dev/null || \
-		{ echo 'no go command in PATH: Go $(go_needed) or newer is needed, https://go.dev/dl/' >&2; exit 1; }
-	@# A Go since 1.21 that is older fetches what go.mod says, where it is allowed to.
-	@$(GO) list -m >/dev/null || \
-		{ echo 'Go $(go_needed) or newer is needed, https://go.dev/dl/; this is' "$$(GOTOOLCHAIN=local $(GO) version)" >&2; exit 1; }
+need-go: # says what is wrong, where $(shell) would only be empty
+	@scripts/need-go >/dev/null
 
 # install takes a module that is up to date as it is: `sudo make install` must
 # not need root to have Go.
