@@ -164,6 +164,7 @@ end
 local function run(out)
 	local h = require "harness";
 	local T = require "tls_harness";
+	local openssl = require "openssl_texts";
 	local socket = require "socket";
 	local function files(args)
 		return (args:gsub("@(%l[%w.-]*)", T.file));
@@ -224,7 +225,7 @@ local function run(out)
 	local function of_openssl(text, seen)
 		local alert = text:match("SSL routines:[^:]*:([^:\n]+):[^\n]*SSL alert number");
 		local failure = alert or text:match("SSL routines:[^:]*:([^:\n]+):");
-		seen.other = failure or "no error";
+		seen.other = openssl.as_3_0(failure or "no error");
 		seen.other_alpn = text:match("ALPN protocol: (%S+)");
 		seen.other_name = text:match("subject=CN = (%S+)");
 		local material = text:match("Keying material: (%x+)");
@@ -316,6 +317,7 @@ local function run(out)
 				seen.calls = rec:names();
 				seen.reason = call and tostring(call[1]) or "no disconnect";
 				seen.reason = seen.reason == "nil" and "none" or seen.reason;
+				if not h.go then seen.reason = openssl.as_3_0(seen.reason); end
 			else
 				seen.calls = "error: " .. tostring(rec):gsub("\n.*", "");
 			end

@@ -5,6 +5,7 @@
 local socket = require "socket";
 local h = require "harness";
 local backend = h.backend;
+local openssl = require "openssl_texts";
 local ssl = require "ssl";
 local sslconfig = h.util("sslconfig");
 
@@ -204,10 +205,10 @@ function T.wait_up(peer)
 	end
 end
 
--- Waits until the peer's handshake has failed, or its stream ended, and says how.
+-- Waits until the peer's handshake has failed, or its stream ended, and says how, in OpenSSL 3.0's words.
 function T.failure(peer)
 	h.run_until(function () return peer.ended; end, "the peer to see an end");
-	return peer.sock.failed or peer.ended;
+	return openssl.as_3_0(peer.sock.failed or peer.ended);
 end
 
 -- Connections of the backend, with a peer at their other end --
