@@ -37,8 +37,17 @@ class Client(slixmpp.ClientXMPP):
     def _on_bounce(self, message):
         self.bounced.append((message["from"].bare, message["error"]["condition"], message["error"]["text"]))
 
+    def _dial(self, port, way):
+        """Connect in that way and no other."""
+        plain, starttls, direct = (way == name for name in ("plain", "STARTTLS", "direct TLS"))
+        if hasattr(self, "enable_direct_tls"):  # slixmpp 1.9 and later
+            self.enable_plaintext, self.enable_starttls, self.enable_direct_tls = plain, starttls, direct
+            self.connect("127.0.0.1", port)
+        else:
+            self.connect(("127.0.0.1", port), use_ssl=direct, force_starttls=starttls, disable_starttls=not starttls)
+
     async def log_in(self, port):
-        self.connect(("127.0.0.1", port), use_ssl=False, force_starttls=False, disable_starttls=True)
+        self._dial(port, "plain")
         await self._come_online()
 
     async def log_in_over_tls(self, port, authority, direct=False, newest=None):
@@ -46,7 +55,7 @@ class Client(slixmpp.ClientXMPP):
         self.ca_certs = pathlib.Path(authority)
         if newest:
             self.ssl_context.maximum_version = newest
-        self.connect(("127.0.0.1", port), use_ssl=direct, force_starttls=not direct, disable_starttls=direct)
+        self._dial(port, "direct TLS" if direct else "STARTTLS")
         await self._come_online()
 
     @property

@@ -394,7 +394,7 @@ async def websocket_frames(world, scheme):
     pongs = [await websocket.ping(b"%d" % number) for number in range(20)]
     await asyncio.gather(*pongs)
     await websocket.close(1000)
-    same((websocket.close_rcvd.code, websocket.close_rcvd.reason), (1000, "Goodbye"), "close frame in answer")
+    same((websocket.close_code, websocket.close_reason), (1000, "Goodbye"), "close frame in answer")
 
 
 @check(40)
@@ -519,7 +519,7 @@ async def sigterm(world):
     world.prosody.signal(signal.SIGTERM)
     last = [frame async for frame in world.idle]
     assert "system-shutdown" in last[0] and "<close" in last[-1], last
-    same(world.idle.close_rcvd.code, 1000, "code of the close frame")
+    same(world.idle.close_code, 1000, "code of the close frame")
     same(await asyncio.wait_for(world.prosody.ended(), 20), 0, "exit status")
     writer.close()
 
