@@ -32,7 +32,7 @@ def describe():
     commit = output("git", "describe", "--always", "--dirty") or "unknown"
     return (f"{datetime.date.today()}, commit {commit}; {processor()}, {os.cpu_count()} cores, Linux {platform.release()}; "
             f"{output(lua(), '-v').split('  ')[0]}, Prosody {package('prosody')}, lua-event {package('lua-event')}, "
-            f"OpenSSL {package('libssl3')}, {output(os.environ.get('GO', 'go'), 'version').removeprefix('go version ')}")
+            f"{output('openssl', 'version').split(' (')[0]}, {output(os.environ.get('GO', 'go'), 'version').removeprefix('go version ')}")
 
 
 def _own_seconds():

@@ -28,6 +28,13 @@ def lua():
     return shutil.which("lua5.4") or sys.exit("no lua5.4 in the PATH")
 
 
+def lua_command(script, *args):
+    """How a Lua program beside this file is run, with Prosody's modules."""
+    # Those of 13 ask for each other as prosody.*, which its loader takes care of.
+    loader = ["-l", "loader"] if os.path.exists(f"{PROSODY_LIB}/loader.lua") else []
+    return [lua(), *loader, HERE / script, *map(str, args)]
+
+
 def lua_environment():
     return os.environ | {
         "LUA_PATH": f"{PROSODY_LIB}/?.lua;;",
@@ -38,7 +45,7 @@ def lua_environment():
 def run_lua(script, *args):
     """Run a Lua program beside this file; return the number that it prints."""
     try:
-        done = subprocess.run([lua(), HERE / script, *map(str, args)], env=lua_environment(), stdin=subprocess.DEVNULL,
+        done = subprocess.run(lua_command(script, *args), env=lua_environment(), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=60, preexec_fn=server.die_with_parent)
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{script} did not end within {error.timeout} s") from None
@@ -92,7 +99,7 @@ class EchoServer(Server):
         self.log = folder / f"echo-{backend}.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [lua(), HERE / "echo.lua", backend, str(self.port), str(self.tls_port), str(pem)], env=lua_environment(),
+                lua_command("echo.lua", backend, self.port, self.tls_port, pem), env=lua_environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=server.die_with_parent)
 
     def said(self):

@@ -10,6 +10,10 @@ logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it finds tasks that slixmpp has left behind
 
 
+# Since then connect() has no arguments for TLS, and the mechanisms are other ones.
+NEW_SLIXMPP = slixmpp.__version_info__ >= (1, 9)
+
+
 class Client(slixmpp.ClientXMPP):
     def __init__(self, name, resource="e2e", host="localhost"):
         super().__init__(f"{name}@{host}/{resource}", f"{name}'s password")
@@ -40,7 +44,8 @@ class Client(slixmpp.ClientXMPP):
     def _dial(self, port, way):
         """Connect in that way and no other."""
         plain, starttls, direct = (way == name for name in ("plain", "STARTTLS", "direct TLS"))
-        if hasattr(self, "enable_direct_tls"):  # slixmpp 1.9 and later
+        if NEW_SLIXMPP:
+            self["feature_mechanisms"].unencrypted_scram = plain
             self.enable_plaintext, self.enable_starttls, self.enable_direct_tls = plain, starttls, direct
             self.connect("127.0.0.1", port)
         else:

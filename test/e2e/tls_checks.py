@@ -189,7 +189,8 @@ async def starts(world):
 # 1. clients
 
 # Prosody 13 has a channel binding for TLS 1.3, which slixmpp has not; it will not believe a client that says that the server had none.
-WITHOUT_BINDING = "PLAIN" if release.VERSION == 13 else "SCRAM-SHA-1"
+# A newer slixmpp takes the mechanism with binding all the same, and says in it that it does without.
+WITHOUT_BINDING = "SCRAM-SHA-1" if release.VERSION != 13 else "SCRAM-SHA-1-PLUS" if clients.NEW_SLIXMPP else "PLAIN"
 
 
 async def log_in_over_tls(world, name, direct, newest):
