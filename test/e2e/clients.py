@@ -44,8 +44,8 @@ class Client(slixmpp.ClientXMPP):
     def _dial(self, port, way):
         """Connect in that way and no other."""
         plain, starttls, direct = (way == name for name in ("plain", "STARTTLS", "direct TLS"))
+        self["feature_mechanisms"].unencrypted_scram = self["feature_mechanisms"].unencrypted_plain = plain
         if NEW_SLIXMPP:
-            self["feature_mechanisms"].unencrypted_scram = plain
             self.enable_plaintext, self.enable_starttls, self.enable_direct_tls = plain, starttls, direct
             self.connect("127.0.0.1", port)
         else:
