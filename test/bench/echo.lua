@@ -12,7 +12,7 @@ else
 end
 
 -- what core.certmanager's defaults amount to
-local context = assert(ssl.newcontext({
+local config = {
 	mode = "server";
 	protocol = "sslv23";
 	certificate = pem;
@@ -24,7 +24,9 @@ local context = assert(ssl.newcontext({
 	};
 	ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305";
 	curveslist = "X25519:prime256v1:secp384r1";
-}));
+};
+local context = assert(server.tls_builder -- of 13
+	and server.tls_builder("."):apply(config):build() or ssl.newcontext(config));
 
 local listener = {
 	onconnect = function () end;
