@@ -124,7 +124,7 @@ void before_go_on_thread(void);
 void restore_handlers(void);
 
 /* step.c */
-void step(lua_State *L, struct backend *b, double now, double until);
+void step(lua_State *L, struct backend *b, double now);
 
 /* daemon.c */
 void fork_if_daemon(lua_State *L, bool prosody13);

@@ -389,9 +389,7 @@ static int api_loop(lua_State *L)
 		if (b->quitting)
 			go_on_quitting(L, b);
 		call_predrain(L, b);
-		bool done = b->quitting && b->live == 0;
-		double until = done ? 0 : b->quitting ? b->close_again : HUGE_VAL;
-		step(L, b, turn_ends(b), until);
+		step(L, b, turn_ends(b));
 		turn_begins(b);
 		deliver_signals(L, b);
 		deliver_batch(L, b);

@@ -1,6 +1,7 @@
 /* How the Lua thread hands over to the I/O side, and waits. */
 #define _GNU_SOURCE /* epoll_pwait's sigset_t */
 #include <errno.h>
+#include <math.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -13,6 +14,15 @@ static int64_t wait_until(double now, double then)
 	const double longest = 1e9; /* seconds; more than that is no limit */
 	double seconds = then - now;
 	return seconds <= 0 ? 0 : seconds < longest ? (int64_t)(seconds * 1e9) : -1;
+}
+
+/* When loop() has something to do though nothing happens, in monotonic seconds. */
+static double next_task(const struct backend *b)
+{
+	double due = timer_queue_next(&b->timers), again = HUGE_VAL;
+	if (b->quitting)
+		again = b->live == 0 ? 0 : b->close_again;
+	return due < again ? due : again;
 }
 
 /*
@@ -36,11 +46,11 @@ static int wait_for_io(struct backend *b, const struct sgo_wait *wait, const sig
 }
 
 /*
- * Has the I/O side work, and waits, until the next timer is due or `until`
- * (monotonic seconds, as now). A signal ends the wait; so does one that comes
- * before it begins, from hold_signals on.
+ * Has the I/O side work, and waits until loop() has something to do. now is in
+ * monotonic seconds. A signal ends the wait; so does one that comes before it
+ * begins, from hold_signals on.
  */
-void step(lua_State *L, struct backend *b, double now, double until)
+void step(lua_State *L, struct backend *b, double now)
 {
 	struct sgo_error err;
 	struct sgo_wait wait;
@@ -53,8 +63,8 @@ void step(lua_State *L, struct backend *b, double now, double until)
 		now = monotonic_clock();
 		hold_signals(&mask);
 	}
-	double due = timer_queue_next(&b->timers);
-	int64_t most = signals_arrived(b) ? 0 : wait_until(now, due < until ? due : until);
+	/* Only now, because the hook may add a timer, or quit. */
+	int64_t most = signals_arrived(b) ? 0 : wait_until(now, next_task(b));
 	int n = sgo_step(b->io, &b->commands, most, &wait, &b->events, &err);
 	commands_applied(b);
 	if (n == SGO_WAIT)

@@ -268,6 +268,17 @@ describe("the host's signals", function ()
 		assert.equal(0, status);
 	end);
 
+	it("may quit a loop that waits for nothing else, by a hook of Lua's", function ()
+		local output, status = h.run_script([[
+			local pid = h.util "pposix".getpid();
+			h.util "signal".signal("SIGTERM", function () backend.setquitting(true); end);
+			os.execute(("(sleep 0.1; kill -TERM %d) &"):format(pid));
+			print(backend.loop());
+		]], { seconds = 10 });
+		assert.equal("quitting\n", output);
+		assert.equal(0, status);
+	end);
+
 	it("let os.execute and io.popen answer right, 1,000 times", function ()
 		local output, status = h.run_script([[
 			local calls, wrong = 0, 0;
