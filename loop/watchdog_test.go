@@ -168,8 +168,12 @@ func TestGoroutinesAreGrouped(t *testing.T) {
 	for range 5000 {
 		go func() { <-release }()
 	}
-	time.Sleep(10 * time.Millisecond)
-	text := goroutines()
+	var text string
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
+		if text = goroutines(); strings.Count(text, "TestGoroutinesAreGrouped.func") == 1 {
+			break // before that some have not come to where they wait
+		}
+	}
 	if len(text) > maxStacks+1 || strings.Count(text, "TestGoroutinesAreGrouped.func") != 1 {
 		t.Errorf("%d bytes, each of the same goroutines apart:\n%.2000s", len(text), text)
 	}
