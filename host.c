@@ -138,8 +138,8 @@ static bool has_address_space(char *text, size_t size)
 	return false;
 }
 
-/* Of Go's runtime (epoll, eventfd, what the cgroup allows) and of the loop (the same two, and some to work with). */
-#define DESCRIPTORS 8
+/* Four of Go's runtime (epoll, eventfd, what the cgroup allows), four of the loop (two of each of the former), two to work with. */
+#define DESCRIPTORS 10
 
 static bool has_descriptors(char *text, size_t size)
 {
