@@ -18,9 +18,8 @@ import (
 const (
 	runtimeThreads = 2 // the one that watches the scheduler (sysmon), and the one that makes others
 	pollerThread   = 1 // waits for Go's own timers and the resolver's sockets
-	signalThread   = 1 // waits for signals
 	ioThread       = 1 // sleeps, or waits in epoll; C adds one for each further backend
-	fixedThreads   = runtimeThreads + pollerThread + signalThread + ioThread
+	fixedThreads   = runtimeThreads + pollerThread + ioThread
 )
 
 // Two workers make more handshakes than one Lua thread can log in clients.

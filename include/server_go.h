@@ -244,7 +244,7 @@ enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
  * Go ends the process where it cannot have one: SGO_ALL_THREADS, or as many as
  * there may be, but SGO_THREADS at least. process.go does with fewer than all.
  */
-enum { SGO_THREADS = 11, SGO_ALL_THREADS = 16 };
+enum { SGO_THREADS = 10, SGO_ALL_THREADS = 15 };
 extern int sgo_threads; /* how many it has reserved */
 
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */

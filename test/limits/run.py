@@ -28,7 +28,7 @@ CPATH = f"{HERE.parent.parent}/build/?.so"
 USER = 61234  # nobody's
 AT_ONCE = 50
 REFUSED = {"nproc": "RLIMIT_NPROC is", "pids": "pids.max is", "as": "RLIMIT_AS allows", "files": "RLIMIT_NOFILE is"}
-MOST_THREADS = 17
+MOST_THREADS = 16
 
 
 def make_pem(folder):
