@@ -159,13 +159,23 @@ static void deliver_ready(lua_State *L, struct backend *b, int index, const stru
 		call_watch(L, b, index, handle, "onwritable");
 }
 
-static void deliver_note(lua_State *L, int index, const struct sgo_event *ev)
+/* Lines for the log of the connection at index, or with 0 for the module's own. */
+static void deliver_note(lua_State *L, struct backend *b, int index, const struct sgo_event *ev)
 {
-	const char *tab = memchr(ev->bytes, '\t', ev->length);
-	lua_pushlstring(L, ev->bytes, (size_t)(tab - ev->bytes));
-	lua_pushlstring(L, tab + 1, (size_t)(ev->bytes + ev->length - tab - 1));
-	log_object(L, index, lua_tostring(L, -2), "%s", 1);
-	lua_pop(L, 1);
+	lua_pushlstring(L, ev->bytes, ev->length); /* a logger may do anything, even loop() */
+	const char *text = lua_tostring(L, -1), *end = text + ev->length, *next;
+	const char *tab = memchr(text, '\t', ev->length);
+	lua_pushlstring(L, text, (size_t)(tab - text));
+	const char *level = lua_tostring(L, -1);
+	for (const char *line = tab + 1; line < end; line = next + 1) {
+		next = memchr(line, '\n', (size_t)(end - line));
+		next = next ? next : end;
+		lua_pushlstring(L, line, (size_t)(next - line));
+		if (index)
+			log_object(L, index, level, "%s", 1);
+		else
+			log_backend(L, b, level, "%s", 1);
+	}
 }
 
 static void deliver_tls_started(lua_State *L, struct backend *b, int index, struct object *o)
@@ -182,17 +192,6 @@ static void deliver_tls_started(lua_State *L, struct backend *b, int index, stru
 	lua_pop(L, 1);
 }
 
-/* Text for the log that is of no object, a line at a time. */
-static void deliver_notice(lua_State *L, struct backend *b, const struct sgo_event *ev)
-{
-	lua_pushlstring(L, ev->bytes, ev->length); /* a logger may do anything, even loop() */
-	const char *line = lua_tostring(L, -1), *end = line + ev->length, *next;
-	for (; line < end && (next = memchr(line, '\n', (size_t)(end - line))); line = next + 1) {
-		lua_pushlstring(L, line, (size_t)(next - line));
-		log_backend(L, b, "error", "%s", 1);
-	}
-}
-
 /* A nested loop() may replace the batch: what is needed of the event is copied. */
 static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 {
@@ -202,8 +201,8 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 		deliver_accepted(L, b, ev);
 		return;
 	}
-	if (ev->kind == SGO_NOTICE) {
-		deliver_notice(L, b, ev);
+	if (ev->kind == SGO_NOTE && ev->handle == 0) {
+		deliver_note(L, b, 0, ev);
 		return;
 	}
 	struct object *o = find_object(b, ev->handle);
@@ -253,10 +252,9 @@ static void deliver(lua_State *L, struct backend *b, struct sgo_event *at)
 			command_write(b, o, "", 0);
 		break;
 	case SGO_NOTE:
-		deliver_note(L, index, ev);
+		deliver_note(L, b, index, ev);
 		break;
 	case SGO_ACCEPTED:
-	case SGO_NOTICE:
 		break;
 	}
 }

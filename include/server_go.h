@@ -183,8 +183,7 @@ enum sgo_event_kind {
 	SGO_TLS_STARTED,
 	SGO_HELLO,
 	SGO_SECURED,
-	SGO_NOTE, /* level, tab, line for the log */
-	SGO_NOTICE,
+	SGO_NOTE, /* level, tab, lines for the log: the module's if the handle is 0 */
 };
 
 struct sgo_event {

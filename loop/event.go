@@ -37,10 +37,9 @@ const (
 	// Secured: the handshake is complete. Bytes are protocol and suite, each
 	// followed by a zero.
 	Secured
-	// Note: Bytes are a level, a tab and a line for the connection's log.
+	// Note: Bytes are a level, a tab and lines for the connection's log, or with
+	// Handle 0 for the module's own.
 	Note
-	// Notice: of no object; Bytes are lines for the log, an error's.
-	Notice
 )
 
 // Event is one thing that the Lua side is told. Its bytes are valid until

@@ -101,7 +101,7 @@ func (l *Loop) startWatchdog() {
 // does not come for it, as it may be what stands still, in the system's log.
 func (l *Loop) reportStall() {
 	text := "The I/O side has not moved for 5 s: a fault of this program. What its goroutines do:\n" + goroutines()
-	l.mail.leaveEvents([]Event{{Kind: Notice, text: text}}, nil)
+	l.mail.leaveEvents([]Event{{Kind: Note, text: "error\t" + text}}, nil)
 	go func() {
 		time.Sleep(look)
 		if l.mail.hasEvents() {

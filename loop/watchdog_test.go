@@ -40,10 +40,10 @@ func (l *testLoop) addStuck() *stuck {
 	return s
 }
 
-// notices returns the texts of all notices so far.
-func (l *testLoop) notices() (texts []string) {
+// ownNotes returns the texts of all notes so far that are of no connection.
+func (l *testLoop) ownNotes() (texts []string) {
 	for _, ev := range l.events {
-		if ev.Kind == Notice {
+		if ev.Kind == Note && ev.Handle == 0 {
 			texts = append(texts, string(ev.Bytes))
 		}
 	}
@@ -66,7 +66,7 @@ func TestAStallOfTheIOThreadIsReported(t *testing.T) {
 	l.withThread()
 	l.step(0)
 	s := l.addStuck()
-	for start := time.Now(); len(l.notices()) == 0 && time.Since(start) < patience; {
+	for start := time.Now(); len(l.ownNotes()) == 0 && time.Since(start) < patience; {
 		batch, _, err := l.Loop.Step(nil, int64(100*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestAStallOfTheIOThreadIsReported(t *testing.T) {
 		}
 	}
 	close(s.release)
-	wantStall(t, l.notices())
+	wantStall(t, l.ownNotes())
 	if n := l.Stats().Stalls; n != 1 {
 		t.Errorf("%d stalls", n)
 	}
@@ -95,7 +95,7 @@ func TestAStallOfTheLuaThreadIsReported(t *testing.T) {
 	time.AfterFunc((stallLooks+2)*look, func() { close(s.release) })
 	l.step(0)
 	l.step(0)
-	wantStall(t, l.notices())
+	wantStall(t, l.ownNotes())
 	l.Release(s.handle)
 }
 
