@@ -19,7 +19,9 @@ const (
 
 // confirm has crypto/x509 verify the chain that we accept: nothing is trusted
 // because of our code alone (docs/decisions/0001-own-verifier.md). It gets this
-// chain and nothing else, so that a peer cannot have it search among others.
+// chain and nothing else, so that a peer cannot have it search among others; and
+// the topmost certificate only if the store has it, byte for byte: a peer's
+// certificate that our code took for a root would convince crypto/x509 too.
 // With DANE-TA and DANE-EE the trust is not PKIX's, and it is not asked.
 func (v *verifier) confirm() bool {
 	if v.err != "" || v.dane.replacesPKIX() {
@@ -34,8 +36,11 @@ func (v *verifier) standardRefusal() verifyError {
 	if v.Server && !v.IgnorePurpose {
 		usages = clientUsages
 	}
-	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	top := len(v.chain) - 1
+	if !contains(v.CAs.bySubject(v.chain[top].subject), v.chain[top]) {
+		return errStandardNoChain
+	}
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(v.chain[top].forStandard())
 	for i := 1; i < top; i++ {
 		intermediates.AddCert(v.chain[i].forStandard())
