@@ -28,18 +28,25 @@ func (l *Loop) wait(w Wait) ([]unix.EpollEvent, error) {
 	return l.self.ready[:max(n, 0)], err
 }
 
-// starvedLook is how long, in ms, the Lua thread waits when it may not read.
+// starvedLook is how long, in ms, the Lua thread waits at most when it may not
+// read.
 const starvedLook = 10
 
 // awaitSockets begins a turn of the Lua thread's, with the gate shut.
 func (l *Loop) awaitSockets(now, maxWait int64) Wait {
 	wait := l.beginTurn(&l.self, now, maxWait)
-	if l.self.starved && wait != 0 {
-		// The Lua side has taken all there was, so this cannot last. Until it
-		// is over epoll would say again and again what must not be read.
-		return Wait{l.mail.lua.FD(), starvedLook}
+	ms := milliseconds(wait)
+	switch {
+	case !l.self.starved:
+		return Wait{l.poller.fd, ms}
+	case ms == 0:
+		return Wait{FD: -1}
+	case ms < 0:
+		ms = starvedLook
 	}
-	return Wait{l.poller.fd, milliseconds(wait)}
+	// The Lua side has taken all there was, so this cannot last. Until it is
+	// over epoll would say again and again what must not be read.
+	return Wait{l.mail.lua.FD(), min(ms, starvedLook)}
 }
 
 // awaitEvents has the Lua thread wait until the I/O thread has left events.
