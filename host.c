@@ -89,7 +89,7 @@ static void name_task_limits(char *text, size_t size)
 }
 
 int sgo_threads;
-static int backends; /* that are open */
+static _Atomic int backends; /* that are open: each on a thread of its own, maybe */
 
 /* Each backend may have an I/O thread; SGO_THREADS counts one. */
 bool reserve_threads(char *text, size_t size)

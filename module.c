@@ -110,6 +110,8 @@ static void undo_open(lua_State *L, struct backend *b)
 		b->tls_socket_metatable_ref, b->context_metatable_ref, b->context_methods_ref, b->contexts_ref, b->alpn_ref,
 		b->build_table_ref, b->disconnect_ref, b->nothing_ref, b->logger_ref, b->log_ref, b->traceback_ref,
 	};
+	if (b->io == 0) /* it has not got so far, or sgo_open has failed */
+		backend_closed();
 	close_backend(b);
 	for (size_t i = 0; i < sizeof refs / sizeof *refs; i++)
 		if (refs[i] > 0) /* 0: it was not come to */
@@ -209,8 +211,6 @@ static uint32_t open_io(struct sgo_error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	uint32_t io = sgo_open(err);
-	if (io == 0)
-		backend_closed();
 	pthread_once(&once, first_open);
 	return io;
 }
