@@ -134,15 +134,17 @@ static void deliver_closed(lua_State *L, struct backend *b, int index, struct ob
 	}
 }
 
-/* Calls onreadable or onwritable of a watch. Not protected: see callback.c. */
+/* Calls onreadable or onwritable of a watch, not protected: see callback.c. Those of a relay are ours. */
 static void call_watch(lua_State *L, struct backend *b, int index, uint64_t handle, const char *callback)
 {
-	if (find_object(b, handle) == NULL)
+	struct object *o = find_object(b, handle);
+	if (o == NULL)
 		return; /* closed by the other callback */
+	if (o->kind == WATCH)
+		b->delivering = 0;
 	lua_getfield(L, index, callback);
 	if (lua_toboolean(L, -1)) {
 		lua_pushvalue(L, index);
-		b->delivering = 0;
 		lua_call(L, 1, 0);
 	} else {
 		lua_pop(L, 1);

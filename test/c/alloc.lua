@@ -226,4 +226,43 @@ function scenarios.calls()
 	return failed > 0;
 end
 
+-- What a relay's object has given is delivered, or the connection ends.
+function scenarios.relay()
+	server = require "net.server_go";
+	local bound = expect("socket", socket.bind("127.0.0.1", 0));
+	local _, bound_port = bound:getsockname();
+	local peer = expect("socket", socket.connect("127.0.0.1", bound_port));
+	local mine = bound:accept();
+	mine:settimeout(0);
+	local object = {
+		getfd = function () return mine:getfd(); end;
+		receive = function (_, size) return mine:receive(size); end;
+		send = function (_, data) return mine:send(data); end;
+		close = function () return mine:close(); end;
+	};
+	local got, sent = 0, 0;
+	local conn = expect("wrapclient", server.wrapclient(object, "127.0.0.1", bound_port, {
+		onconnect = nothing;
+		onincoming = function (_, data) got = got + #data; end; -- takes no memory
+		ondisconnect = nothing;
+	}));
+	turns_until("a turn", function () return true; end);
+	server.add_task(0.005, function () return 0.005; end); -- lest a turn waits for ever
+	local function talk()
+		for _ = 1, 5 do
+			sent = sent + (peer:send("12345") or 0);
+			pcall(server.loop, true);
+		end
+	end
+	collectgarbage();
+	arm(n, fails);
+	pcall(talk);
+	local failed = disarm();
+	turns_until("what was sent, or the end", function () return got == sent or conn:getfd() < 0; end);
+	conn:close();
+	goes_on();
+	quits();
+	return failed > 0;
+end
+
 return scenarios[scenario]();
