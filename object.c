@@ -337,10 +337,7 @@ void end_connection(lua_State *L, struct backend *b, int index, struct object *o
 		lua_error(L);
 }
 
-static int write_after_close(lua_State *L)
-{
-	return fail(L, "closed");
-}
+static int write_after_close(lua_State *L) { return fail(L, "closed"); }
 
 static bool output_unsent(struct backend *b, struct object *o)
 {

@@ -14,7 +14,8 @@
  * a failure whose text is in the struct sgo_error.
  *
  * The host's signals are blocked while a call lasts (host_signals.c), so all
- * calls are to be short: waiting is C's part.
+ * calls are to be short: waiting is C's part. Only sgo_listen and sgo_dial wait,
+ * for the resolver, if they are given a name instead of an address.
  *
  *   uint32_t sgo_open(struct sgo_error *)
  *       A new I/O side with default settings. Returns its number, 0 on error.
