@@ -55,7 +55,6 @@ void step(lua_State *L, struct backend *b, double now)
 	struct sgo_error err;
 	struct sgo_wait wait;
 	sigset_t mask;
-	b->next_event = b->nevents = 0;
 	hold_signals(&mask);
 	if (lua_gethook(L)) {
 		release_signals(&mask);
@@ -63,6 +62,11 @@ void step(lua_State *L, struct backend *b, double now)
 		now = monotonic_clock();
 		hold_signals(&mask);
 	}
+	if (b->next_event < b->nevents) { /* left by an error that the caller of a nested loop() caught */
+		release_signals(&mask);
+		return;
+	}
+	b->next_event = b->nevents = 0;
 	/* Only now, because the hook may add a timer, or quit. */
 	int64_t most = signals_arrived(b) ? 0 : wait_until(now, next_task(b));
 	int n = sgo_step(b->io, &b->commands, most, &wait, &b->events, &err);

@@ -122,6 +122,31 @@ describe("error in a callback", function ()
 		rec:wait("ondisconnect");
 	end);
 
+	it("loses nothing for others where a timer has called loop() and caught it", function ()
+		h.settings({ protect_listeners = false });
+		local got, failed = "", false;
+		local function accept(name)
+			local _, peer = h.accepted(h.recorder({ onincoming = function (_, data)
+				if not failed then
+					failed = true;
+					error("on purpose");
+				end
+				got = got .. name .. data;
+			end }));
+			return peer;
+		end
+		local peer_a, peer_b = accept("a"), accept("b");
+		local ok;
+		backend.add_task(0, function ()
+			peer_a:send("1");
+			peer_b:send("1");
+			require "socket".sleep(0.05);
+			ok = pcall(backend.loop, true);
+		end);
+		h.run_until(function () return got ~= ""; end, "the other's data", 2);
+		assert.is_false(ok);
+	end);
+
 	it("leaves setlistener and close with protect_listeners = false", function ()
 		h.settings({ protect_listeners = false });
 		local rec = h.recorder({ ondisconnect = fail, ondetach = fail });
