@@ -62,8 +62,8 @@ static void deliver_accepted(lua_State *L, struct backend *b, const struct sgo_e
 static void deliver_accept_failed(lua_State *L, struct backend *b, int index, const struct sgo_event *ev)
 {
 	lua_pushlstring(L, ev->bytes, ev->length);
-	lua_pushinteger(L, (lua_Integer)b->settings.accept_retry_interval);
-	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused until a descriptor is free, for %ds at most", 2);
+	lua_pushnumber(L, b->settings.accept_retry_interval);
+	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused until a descriptor is free, for %gs at most", 2);
 }
 
 static void deliver_data(lua_State *L, struct backend *b, int index, struct object *o, struct sgo_event *ev)
