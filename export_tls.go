@@ -72,10 +72,18 @@ func sgo_context_free(io C.uint32_t, id C.uint64_t) {
 	})
 }
 
-//export sgo_add_tlsa
-func sgo_add_tlsa(io C.uint32_t, handle C.uint64_t, name *C.char, length C.size_t, usage, selector, matching C.uint8_t, data *C.char, dataLength C.size_t) {
+//export sgo_enable_dane
+func sgo_enable_dane(io C.uint32_t, handle C.uint64_t, name *C.char, length C.size_t) {
 	with(io, nil, func(s *side) error {
-		s.loop.AddTLSA(loop.Handle(handle), string(goBytes(name, length)), tls.TLSA{
+		s.loop.EnableDANE(loop.Handle(handle), string(goBytes(name, length)))
+		return nil
+	})
+}
+
+//export sgo_add_tlsa
+func sgo_add_tlsa(io C.uint32_t, handle C.uint64_t, usage, selector, matching C.uint8_t, data *C.char, dataLength C.size_t) {
+	with(io, nil, func(s *side) error {
+		s.loop.AddTLSA(loop.Handle(handle), tls.TLSA{
 			Usage: uint8(usage), Selector: uint8(selector), MatchingType: uint8(matching),
 			Data: slices.Clone(goBytes(data, dataLength)),
 		})

@@ -87,6 +87,7 @@ static void prepare_dane(lua_State *L, struct backend *b, int connection, uint64
 		lua_pop(L, 2);
 		return;
 	}
+	sgo_enable_dane(b->io, handle, (char *)name, length); /* without records the name counts, too */
 	int n = 0;
 	for (;; n++) {
 		lua_rawgeti(L, -1, n + 1);
@@ -97,8 +98,8 @@ static void prepare_dane(lua_State *L, struct backend *b, int connection, uint64
 		const char *data = lua_tolstring(L, -1, &data_length);
 		lua_insert(L, -2);
 		if (data)
-			sgo_add_tlsa(b->io, handle, (char *)name, length, tlsa_field(L, "use"), tlsa_field(L, "select"),
-				tlsa_field(L, "match"), (char *)data, data_length);
+			sgo_add_tlsa(b->io, handle, tlsa_field(L, "use"), tlsa_field(L, "select"), tlsa_field(L, "match"),
+				(char *)data, data_length);
 		lua_pop(L, 2);
 	}
 	lua_pop(L, 2); /* what ended the list, and the list */

@@ -82,9 +82,10 @@
  *       notices: lines of level, tab, text, to be logged. A struct sgo_text
  *       is malloc'ed by Go and freed by C.
  *   void sgo_context_free(io, uint64_t id)      sessions that use it keep it
- *   void sgo_add_tlsa(io, handle, name, length, usage, selector, matching,
- *                     data, length)
- *       A TLSA record for the connection, before SGO_START_TLS.
+ *   void sgo_enable_dane(io, handle, name, length)
+ *       The name that the connection is verified for, before SGO_START_TLS.
+ *   void sgo_add_tlsa(io, handle, usage, selector, matching, data, length)
+ *       A TLSA record for the connection, after sgo_enable_dane.
  *   int sgo_tls_query(io, handle, enum sgo_tls_question, int arg, struct sgo_text *)
  *       Returns 1 and the answer, or 0. Only after SGO_SECURED.
  *   int sgo_tls_export(io, handle, label, length, context, length, int n,

@@ -80,15 +80,21 @@ func (l *Loop) RemoveContext(h Handle) {
 	l.contexts.remove(h)
 }
 
-// AddTLSA gives the connection h, before its TLS starts, a TLSA record for
-// the base domain name.
-func (l *Loop) AddTLSA(h Handle, name string, record tls.TLSA) {
+// EnableDANE has the connection h, before its TLS starts, be verified for the
+// base domain name, and by the TLSA records that AddTLSA adds afterwards.
+func (l *Loop) EnableDANE(h Handle, name string) {
 	l.gate.enter()
 	defer l.gate.leave()
 	if c := l.conn(h); c != nil {
-		if c.dane == nil {
-			c.dane = &tls.DANE{Name: name}
-		}
+		c.dane = &tls.DANE{Name: name}
+	}
+}
+
+// AddTLSA gives the connection h, after EnableDANE, a TLSA record.
+func (l *Loop) AddTLSA(h Handle, record tls.TLSA) {
+	l.gate.enter()
+	defer l.gate.leave()
+	if c := l.conn(h); c != nil && c.dane != nil {
 		c.dane.Records = append(c.dane.Records, record)
 	}
 }

@@ -135,8 +135,9 @@ func TestLooksWakeNobody(t *testing.T) {
 	l.stepOnce(0)
 	for name, look := range map[string]func(){
 		"AddContext": func() { l.RemoveContext(l.context("server")) },
-		"AddTLSA":    func() { l.AddTLSA(h, "example.net", tls.TLSA{}) },
+		"AddTLSA":    func() { l.AddTLSA(h, tls.TLSA{}) },
 		"Configure":  func() { l.Configure(l.settings) },
+		"EnableDANE": func() { l.EnableDANE(h, "example.net") },
 		"FD":         func() { l.FD(h) },
 		"Len":        func() { l.Len() },
 		"Names":      func() { l.Names(h) },

@@ -42,7 +42,10 @@ const (
 )
 
 // Usable says whether OpenSSL's SSL_dane_tlsa_add takes the record: usage,
-// selector and matching type are known, and the data can be what they say.
+// selector and matching type are known, and the data can be what they say. What
+// Go cannot read of whole certificates and keys OpenSSL may, so it only has to
+// look like one: ignored, the record would not restrict what it is there to
+// restrict.
 func (t TLSA) Usable() bool {
 	if t.Usage > usageDANEEE || t.Selector > selectKey {
 		return false
@@ -53,9 +56,19 @@ func (t TLSA) Usable() bool {
 	case matchSHA512:
 		return len(t.Data) == sha512.Size
 	case matchFull:
-		return t.certificate() != nil || t.publicKey() != nil
+		return t.shaped()
 	}
 	return false
+}
+
+// shaped looks at the outermost fields of Certificate and SubjectPublicKeyInfo
+// (RFC 5280, 4.1).
+func (t TLSA) shaped() bool {
+	fields, ok := derSequence(t.Data)
+	if t.Selector == selectKey {
+		return ok && len(fields) == 2 && fields[0].tag == derSequenceTag && fields[1].tag == derBitString
+	}
+	return ok && len(fields) == 3 && fields[0].tag == derSequenceTag && fields[2].tag == derBitString
 }
 
 func (t TLSA) certificate() *x509.Certificate {
@@ -109,7 +122,8 @@ type daneState struct {
 // replacesPKIX says that a DANE-TA or DANE-EE record matched.
 func (s *daneState) replacesPKIX() bool { return s != nil && s.anchored }
 
-// The most records that are looked at.
+// The most records that are looked at. If there are more, they are in force even
+// if none of these is usable.
 const maxRecords = 100
 
 func newDANEState(d *DANE) *daneState {
@@ -122,7 +136,7 @@ func newDANEState(d *DANE) *daneState {
 			s.records = append(s.records, t)
 		}
 	}
-	if len(s.records) == 0 {
+	if len(s.records) == 0 && len(d.Records) <= maxRecords {
 		return nil
 	}
 	sort.SliceStable(s.records, func(i, j int) bool {

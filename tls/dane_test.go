@@ -2,7 +2,11 @@ package tls
 
 import (
 	"crypto/sha256"
+	"encoding/pem"
+	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +66,51 @@ func TestHostMatches(t *testing.T) {
 	} {
 		if got := hostMatches(c.pattern, c.host); got != c.want {
 			t.Errorf("%q for %q: %v", c.pattern, c.host, got)
+		}
+	}
+}
+
+// certificateAndKey reads the certificate of a file in testdata/keys, and its public key,
+// as DER. crypto/x509 need not be able to.
+func certificateAndKey(t *testing.T, name string) (certificate, key []byte) {
+	t.Helper()
+	chain, err := os.ReadFile(keys + name + ".crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(chain)
+	return block.Bytes, readOutline(block.Bytes).RawSubjectPublicKeyInfo
+}
+
+// A record that Go cannot read still says that nothing but what it names is to be
+// trusted, and so does one beyond those that are looked at. OpenSSL uses them, too.
+func TestDANERecordThatGoCannotRead(t *testing.T) {
+	s := loadVerifySuite(t)
+	o := s.options(t, verifyCase{CAFile: []string{"root"}})
+	chain := s.chain(t, []string{"good", "int"})
+	if got := Verify(chain, o); !got.OK {
+		t.Fatal(got)
+	}
+	tests := map[string][]TLSA{
+		"too many": append(make([]TLSA, maxRecords), TLSA{usageDANEEE, selectKey, matchSHA256, make([]byte, 32)}),
+	}
+	for _, name := range []string{"ed448", "secp256k1", "p256"} {
+		certificate, key := certificateAndKey(t, name)
+		for usage := range uint8(usageDANEEE + 1) {
+			tests[fmt.Sprint(name, " certificate ", usage)] = []TLSA{{usage, selectCert, matchFull, certificate}}
+			tests[fmt.Sprint(name, " key ", usage)] = []TLSA{{usage, selectKey, matchFull, key}}
+		}
+	}
+	for name, records := range tests {
+		o.DANE = &DANE{Records: records}
+		if got := Verify(chain, o); got.OK || !strings.Contains(fmt.Sprint(got.Errors), string(errDANE)) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for _, data := range []string{"", "x", "\x30", "\x30\x00", "\x30\x03\x02\x01\x01"} {
+		o.DANE = &DANE{Records: []TLSA{{usageDANEEE, selectCert, matchFull, []byte(data)}, {usageDANEEE, selectKey, matchFull, []byte(data)}}}
+		if got := Verify(chain, o); !got.OK {
+			t.Errorf("%q is a record: %+v", data, got)
 		}
 	}
 }
