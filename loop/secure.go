@@ -110,6 +110,9 @@ func (l *Loop) Session(h Handle) *tls.Session {
 	return nil
 }
 
+// reasonDatagram is why a datagram socket ends when TLS is asked for.
+const reasonDatagram = "TLS needs a stream socket"
+
 // startTLS begins TLS as soon as everything written so far has been sent.
 // What was received and not delivered belongs to TLS.
 func (c *conn) startTLS(cmd secureCommand) {
@@ -120,6 +123,10 @@ func (c *conn) startTLS(cmd secureCommand) {
 	if !ok {
 		c.loop.stats.handshakeFailed(reasonNoContext)
 		c.end(cmd.text, false) // what was wrong with it
+		return
+	}
+	if c.datagram { // what is written from now on must not go out as it is
+		c.end(reasonDatagram, false)
 		return
 	}
 	c.security = securityWaits

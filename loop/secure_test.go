@@ -549,3 +549,16 @@ func TestReleasedSessionsAreCollected(t *testing.T) {
 		}
 	}
 }
+
+// TestDatagramsHaveNoTLS: what is written to be encrypted is never sent as it is.
+func TestDatagramsHaveNoTLS(t *testing.T) {
+	l := newTestLoop(t)
+	h, _, peer := l.pair(unix.SOCK_DGRAM, int(ReadAny))
+	l.startTLS(h, l.context("client"), 0, "")
+	l.put(h, "secret")
+	l.stepOnce(0)
+	if n, err := receive(peer, make([]byte, 4096)); n > 0 || err == nil {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	l.awaitClosed(h, reasonDatagram, false)
+}
