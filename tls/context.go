@@ -184,14 +184,24 @@ func (c *Context) ServerConfig(name string) *stdtls.Config {
 	default:
 		config.GetCertificate = c.certificateFor
 	}
-	if c.VerifyPeer() {
-		config.ClientAuth = stdtls.RequestClientCert
-		if slices.Contains(c.config.Verify, "fail_if_no_peer_cert") {
-			config.ClientAuth = stdtls.RequireAnyClientCert
-		}
-	}
+	config.ClientAuth = c.clientAuth()
 	return config
 }
+
+// clientAuth is whether a client is asked for a certificate, and needs one: the
+// greater value asks for more.
+func (c *Context) clientAuth() stdtls.ClientAuthType {
+	switch {
+	case !c.VerifyPeer():
+		return stdtls.NoClientCert
+	case slices.Contains(c.config.Verify, "fail_if_no_peer_cert"):
+		return stdtls.RequireAnyClientCert
+	}
+	return stdtls.RequestClientCert
+}
+
+// refusesUntrusted tells whether a peer that verification fails for is refused.
+func (c *Context) refusesUntrusted() bool { return c.VerifyPeer() && !c.VerifyContinue() }
 
 // certificateFor chooses by what the client can verify alone: the name has
 // chosen the context already.

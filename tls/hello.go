@@ -114,9 +114,10 @@ func (s *Session) Answer(a Answer) {
 
 // serverConfig names at most one protocol: crypto/tls refuses a client whose
 // list has none of the server's, where OpenSSL's callback lets it go on
-// without ALPN.
+// without ALPN. A name does not take back what the port asks of its clients.
 func (s *Session) serverConfig(name, protocol string) *stdtls.Config {
 	config := s.context.ServerConfig(name)
+	config.ClientAuth = max(config.ClientAuth, s.first.clientAuth())
 	config.VerifyConnection = s.verify
 	if protocol != "" {
 		config.NextProtos = []string{protocol}

@@ -14,7 +14,8 @@ import (
 // Feed and comes out by Output. The handshake runs on a worker; after it all
 // methods are for one thread.
 type Session struct {
-	context   *Context
+	context   *Context // a server's after SNI
+	first     *Context // the one before SNI: the port's
 	options   Options
 	conn      *stdtls.Conn
 	transport transport
@@ -65,7 +66,7 @@ var (
 
 // NewSession prepares a session; Start begins it.
 func NewSession(c *Context, o Options) *Session {
-	s := &Session{context: c, options: o}
+	s := &Session{context: c, first: c, options: o}
 	if c.Server() {
 		// All else is in the configuration that gotHello returns.
 		s.conn = stdtls.Server(&s.transport, &stdtls.Config{GetConfigForClient: s.gotHello})
@@ -156,7 +157,7 @@ func (s *Session) verify(cs stdtls.ConnectionState) error {
 		return err
 	}
 	s.result = s.context.verify(cs.PeerCertificates, s.options.DANE)
-	if !s.result.OK && s.context.VerifyPeer() && !s.context.VerifyContinue() {
+	if !s.result.OK && (s.context.refusesUntrusted() || s.first.refusesUntrusted()) {
 		return errUntrusty
 	}
 	return nil

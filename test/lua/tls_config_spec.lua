@@ -23,3 +23,18 @@ describe("a plain configuration", function ()
 		assert.is_false(opened());
 	end);
 end);
+
+describe("what a port asks of its clients", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("holds for each name", function ()
+		local rec = h.recorder();
+		local strict = T.server({ cert = "rsa", ca = true, verify = { "peer", "fail_if_no_peer_cert" } });
+		local lax = T.server({ cert = "rsa", verify = "none" });
+		local _, port = h.listen(rec.listeners, { tls_ctx = strict, tls_direct = true, sni_hosts = { ["b.example"] = lax._inner or lax } });
+		os.execute(("{ sleep 1 | openssl s_client -connect 127.0.0.1:%d -servername b.example; } >/dev/null 2>&1 &"):format(port));
+		assert.equal("peer did not return a certificate", rec:wait("ondisconnect")[1]);
+		assert.equal(0, rec:count("onconnect"));
+	end);
+end);
