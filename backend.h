@@ -23,8 +23,8 @@ enum kind { CONNECTION = 1, SERVER, WATCH, RELAY };
 
 /*
  * What C knows of a live connection, server or watch. Its Lua table holds the
- * handle at [1] and is kept alive by the table `objects`, at the index of
- * the handle.
+ * handle at [1], a TLS connection's context at [2], and is kept alive by the
+ * table `objects`, at the index of the handle.
  */
 struct object {
 	uint64_t handle;
@@ -93,7 +93,7 @@ struct backend {
 	int metatable_ref, relay_metatable_ref, socket_metatable_ref;
 	int build_table_ref, disconnect_ref; /* functions to be called protected */
 	int tls_socket_metatable_ref, context_metatable_ref, context_methods_ref;
-	int contexts_ref; /* weak: LuaSec's context or a configuration → ours */
+	int contexts_ref; /* weak: LuaSec's context → ours */
 	int alpn_ref;     /* weak: our context → its ALPN function */
 	int logger_ref, log_ref, traceback_ref;
 	int nothing_ref; /* a Lua function that does nothing */
@@ -227,6 +227,7 @@ struct context {
 void open_tls(lua_State *L, struct backend *b);
 bool check_context(lua_State *L, struct backend *b, int index);
 struct context *push_context(lua_State *L, struct backend *b, int index);
+void keep_context(lua_State *L, int connection);
 void push_alpn_function(lua_State *L, struct backend *b, int context);
 int api_tls_builder(lua_State *L);
 

@@ -129,9 +129,20 @@ static void remember_context(lua_State *L, struct backend *b, int key)
 }
 
 /*
+ * Has the connection's table keep the context at the top: a command names it by
+ * its number only, and may not be applied before the next turn.
+ */
+void keep_context(lua_State *L, int connection)
+{
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, connection, 2);
+}
+
+/*
  * Pushes the context that the value at index stands for: one of ours, one of
- * tls_builder's, one of LuaSec's, or a plain configuration. Returns NULL, and
- * pushes the reason, if there is none.
+ * tls_builder's, one of LuaSec's, or a new one of a plain configuration, which
+ * may have changed since the last. Returns NULL, and pushes the reason, if there
+ * is none.
  */
 struct context *push_context(lua_State *L, struct backend *b, int index)
 {
@@ -158,11 +169,7 @@ struct context *push_context(lua_State *L, struct backend *b, int index)
 		lua_pushliteral(L, "unknown TLS context: make it with ssl.newcontext after net.server_go was loaded");
 		return NULL;
 	}
-	if (!new_context(L, b, index))
-		return NULL;
-	lua_pushvalue(L, -1);
-	remember_context(L, b, index);
-	return lua_touserdata(L, -1);
+	return new_context(L, b, index) ? lua_touserdata(L, -1) : NULL;
 }
 
 /* Whether the value at index can be used as a context; pushes the reason if not. */

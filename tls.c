@@ -125,6 +125,7 @@ void start_tls(lua_State *L, struct backend *b, int connection, struct object *o
 	struct context *c = push_context(L, b, top + 1);
 	struct sgo_secure start = {.context = c ? c->id : 0, .flags = direct ? SGO_START_DIRECT : 0};
 	if (c) {
+		keep_context(L, connection);
 		if (accepted && asks_hello(L, b, connection, top + 2))
 			start.flags |= SGO_START_ASK_HELLO;
 		prepare_dane(L, b, connection, handle, c->dane);
@@ -225,6 +226,7 @@ void deliver_hello(lua_State *L, struct backend *b, int connection, struct objec
 		lua_getfield(L, connection, "tls_ctx");
 	struct context *c = lua_isnil(L, -1) ? NULL : push_context(L, b, lua_gettop(L));
 	if (c) {
+		keep_context(L, connection);
 		answer.context = c->id;
 		const char *protocols = hello + name_length + 1, *end = hello + ev->length;
 		push_protocols(L, protocols, end);
