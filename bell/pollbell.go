@@ -9,8 +9,10 @@ import (
 )
 
 // A PollBell is a Bell whose sleeper waits in epoll, because epoll_pwait(2)
-// takes a signal mask and futex(2) does not. NewPollBell makes one.
+// takes a signal mask and futex(2) does not. NewPollBell makes one. Before that
+// the sleeper may doze, on a futex, which is cheaper for both.
 type PollBell struct {
+	doze   Bell
 	asleep atomic.Uint32
 	event  int // eventfd
 	epoll  int // watches event, edge-triggered: it never has to be read
@@ -36,6 +38,17 @@ func NewPollBell() (*PollBell, error) {
 	return b, nil
 }
 
+// Doze waits for a ring, for at most ns nanoseconds, unless done says that there
+// is nothing to wait for. It comes before Arm, and ends with nobody asleep.
+func (b *PollBell) Doze(ns int64, done func() bool) {
+	b.doze.Arm()
+	if done() {
+		b.doze.Disarm()
+		return
+	}
+	b.doze.Sleep(ns)
+}
+
 // FD is the epoll instance that the sleeper waits for, once armed.
 func (b *PollBell) FD() int { return b.epoll }
 
@@ -49,8 +62,9 @@ func (b *PollBell) Disarm() { b.asleep.Store(0) }
 // Asleep reports whether a sleep is announced or under way.
 func (b *PollBell) Asleep() bool { return b.asleep.Load() != 0 }
 
-// Ring ends a sleep; it costs a system call only if there is one.
+// Ring ends a doze or a sleep; it costs a system call only if there is one.
 func (b *PollBell) Ring() {
+	b.doze.Ring()
 	if b.asleep.CompareAndSwap(1, 0) {
 		// It counts up to 2⁶⁴, so it takes another one always, and at once.
 		one := uint64(1)

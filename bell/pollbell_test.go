@@ -66,3 +66,27 @@ func TestPollBellEndsAWaitUnderWay(t *testing.T) {
 		}
 	}
 }
+
+func TestPollBellEndsADoze(t *testing.T) {
+	b := newPollBell(t)
+	for range 100 {
+		done := make(chan struct{})
+		go func() {
+			b.Doze(int64(patience), func() bool { return false })
+			close(done)
+		}()
+		for asleep := false; !asleep; asleep = b.doze.Asleep() {
+			time.Sleep(10 * time.Microsecond)
+		}
+		b.Ring()
+		wantWoken(t, done)
+		if rung(t, b, 0) {
+			t.Fatal("the ring ended a sleep too")
+		}
+	}
+	b.Doze(int64(patience), func() bool { return true })
+	b.Doze(1, func() bool { return false })
+	if b.doze.Asleep() {
+		t.Error("somebody is still asleep")
+	}
+}
