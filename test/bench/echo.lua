@@ -25,7 +25,7 @@ local config = {
 	ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305";
 	curveslist = "X25519:prime256v1:secp384r1";
 };
-local context = assert(server.tls_builder -- of 13
+local context = assert(require "util.sslconfig"._new -- 13's
 	and server.tls_builder("."):apply(config):build() or ssl.newcontext(config));
 
 local listener = {
