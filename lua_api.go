@@ -65,6 +65,13 @@ func (s luaSettings) c(l loop.Settings) C.struct_sgo_settings {
 	}
 }
 
+// The kernel's limits of the keepalive options: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL
+// and MAX_TCP_KEEPCNT in include/net/tcp.h.
+const (
+	maxKeepaliveTime  = 32767 // seconds
+	maxKeepaliveCount = 127
+)
+
 // readSettings reads network_settings from the table at index. A key that is
 // absent has its default (maxSendBuffer depends on the Prosody); so has one of the wrong type, which is reported in
 // the error (all such keys in one).
@@ -78,14 +85,17 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		HandshakeTimeout:    t.number("ssl_handshake_timeout", d.HandshakeTimeout),
 		HandshakeDeadline:   t.number("ssl_handshake_deadline", d.HandshakeDeadline),
 		AcceptRetryInterval: t.number("accept_retry_interval", d.AcceptRetryInterval),
-		ReadSize:            t.count("read_size", d.ReadSize, 1),
-		Backlog:             t.count("tcp_backlog", d.Backlog, 0),
+		ReadSize:            t.count("read_size", d.ReadSize, 1, math.MaxInt32),
+		Backlog:             t.count("tcp_backlog", d.Backlog, 0, math.MaxInt32),
 		NoDelay:             !t.boolean("nagle", !d.NoDelay),
-		FastOpen:            t.optionalCount("tcp_fastopen"),
-		DeferAccept:         t.optionalCount("tcp_defer_accept"),
+		FastOpen:            t.optionalCount("tcp_fastopen", math.MaxInt32),
+		DeferAccept:         t.optionalCount("tcp_defer_accept", math.MaxInt32),
+		KeepaliveIdle:       t.optionalCount("tcp_keepalive", maxKeepaliveTime),
+		KeepaliveInterval:   t.count("tcp_keepalive_interval", 0, 0, maxKeepaliveTime),
+		KeepaliveCount:      t.count("tcp_keepalive_count", 0, 0, maxKeepaliveCount),
+		UserTimeout:         t.count("tcp_user_timeout", 0, 0, math.MaxInt32/1000), // the kernel counts milliseconds
 		IOThread:            t.ioThread("io_thread"),
 	}
-	s.KeepaliveIdle = t.optionalCount("tcp_keepalive")
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {
 		s.KeepaliveIdle = 0
@@ -202,24 +212,24 @@ func (t *settingsTable) number(key string, absent float64) float64 {
 	return v.number
 }
 
-func (t *settingsTable) count(key string, absent, least int) int {
+func (t *settingsTable) count(key string, absent, least, most int) int {
 	n := t.number(key, float64(absent))
-	if n < float64(least) || n > math.MaxInt32 {
-		t.complain(key, fmt.Sprintf("number from %d to %d", least, math.MaxInt32))
+	if n < float64(least) || n > float64(most) {
+		t.complain(key, fmt.Sprintf("number from %d to %d", least, most))
 		return absent
 	}
 	return int(n)
 }
 
 // optionalCount reads a number, or a boolean for 1 and 0.
-func (t *settingsTable) optionalCount(key string) int {
+func (t *settingsTable) optionalCount(key string, most int) int {
 	if t.isBoolean(key) {
 		if t.boolean(key, false) {
 			return 1
 		}
 		return 0
 	}
-	return t.count(key, 0, 0)
+	return t.count(key, 0, 0, most)
 }
 
 // ioThread reads true, false, or nil for what the load asks for.

@@ -180,6 +180,10 @@ func TestSettings(t *testing.T) {
 		"{tcp_keepalive = 75}":    func(s S, _ L) { s.Keepalive, s.KeepaliveIdle = true, 75 },
 		"{tcp_keepalive = '75'}":  func(s S, _ L) { s.Keepalive, s.KeepaliveIdle = true, 75 },
 
+		"{tcp_keepalive_interval = 32767}": func(s S, _ L) { s.KeepaliveInterval = 32767 },
+		"{tcp_keepalive_count = 127}":      func(s S, _ L) { s.KeepaliveCount = 127 },
+		"{tcp_user_timeout = 30}":          func(s S, _ L) { s.UserTimeout = 30 },
+
 		"{max_send_buffer_size = 1048576}": func(_ S, l L) { l.maxSendBuffer = 1048576 },
 		"{shutdown_deadline = 30}":         func(_ S, l L) { l.shutdownDeadline = 30 },
 		"{shutdown_deadline = 0}":          func(_ S, l L) { l.shutdownDeadline = 0 },
@@ -202,7 +206,8 @@ func TestSettings(t *testing.T) {
 func TestUnusableSettings(t *testing.T) {
 	for _, key := range []string{
 		"read_timeout", "send_timeout", "connect_timeout", "ssl_handshake_timeout", "accept_retry_interval",
-		"read_size", "tcp_backlog", "tcp_fastopen", "tcp_defer_accept", "tcp_keepalive",
+		"read_size", "tcp_backlog", "tcp_fastopen", "tcp_defer_accept",
+		"tcp_keepalive", "tcp_keepalive_interval", "tcp_keepalive_count", "tcp_user_timeout",
 		"max_send_buffer_size", "shutdown_deadline",
 	} {
 		for _, value := range []string{"{}", "print", "'abc'", "''", "'inf'", "'nan'", "-1", "-math.huge", "0/0", "'-5'"} {

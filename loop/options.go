@@ -19,6 +19,16 @@ func (l *Loop) defaultOptions(fd int) {
 			set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, l.settings.KeepaliveIdle)
 		}
 	}
+	// Whether or not keepalive is on: Prosody turns it on later, for c2s and s2s.
+	if l.settings.KeepaliveInterval > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, l.settings.KeepaliveInterval)
+	}
+	if l.settings.KeepaliveCount > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, l.settings.KeepaliveCount)
+	}
+	if l.settings.UserTimeout > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, l.settings.UserTimeout*1000)
+	}
 }
 
 // dialOptions applies the settings of a TCP socket that is to connect. With

@@ -95,6 +95,7 @@ func TestSettingsBecomeOptions(t *testing.T) {
 	nagle, all := DefaultSettings(), DefaultSettings()
 	nagle.NoDelay = false
 	all.Keepalive, all.KeepaliveIdle = true, 99
+	all.KeepaliveInterval, all.KeepaliveCount, all.UserTimeout = 7, 3, 30
 	all.DeferAccept, all.FastOpen = 3, 5
 	for _, c := range []struct {
 		settings                     Settings
@@ -122,6 +123,15 @@ func TestSettingsBecomeOptions(t *testing.T) {
 			}
 			if got := option(t, fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); c.keepidle >= 0 && got != c.keepidle {
 				t.Errorf("TCP_KEEPIDLE is %d, want %d", got, c.keepidle)
+			}
+			for name, o := range map[string]struct{ option, set, want int }{
+				"TCP_KEEPINTVL":    {unix.TCP_KEEPINTVL, c.settings.KeepaliveInterval, 7},
+				"TCP_KEEPCNT":      {unix.TCP_KEEPCNT, c.settings.KeepaliveCount, 3},
+				"TCP_USER_TIMEOUT": {unix.TCP_USER_TIMEOUT, c.settings.UserTimeout, 30000}, // milliseconds
+			} {
+				if got := option(t, fd, unix.IPPROTO_TCP, o.option); o.set > 0 && got != o.want || o.set == 0 && got == o.want {
+					t.Errorf("%s is %d with the setting %d, want %d", name, got, o.set, o.want)
+				}
 			}
 		}
 		if got := option(t, l.FD(server), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT); (got > 0) != (c.settings.DeferAccept > 0) {

@@ -14,7 +14,10 @@ type Settings struct {
 	Backlog             int
 	NoDelay             bool
 	Keepalive           bool
-	KeepaliveIdle       int // seconds; 0 leaves the system's
+	KeepaliveIdle       int // seconds; 0 leaves the system's, as in the next three
+	KeepaliveInterval   int // seconds between probes
+	KeepaliveCount      int // probes without an answer that end a connection
+	UserTimeout         int // seconds that sent data may stay unacknowledged (RFC 5482)
 	FastOpen            int
 	DeferAccept         int
 	IOThread            IOThread
