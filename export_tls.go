@@ -153,6 +153,7 @@ func infoText(i tls.Info) []byte {
 	text("key", i.Key)
 	text("authentication", i.Authentication)
 	text("compression", i.Compression)
+	text("group", i.Group)
 	b.WriteString("nbits\t" + strconv.Itoa(i.Bits) + "\nnalgbits\t" + strconv.Itoa(i.AlgBits) + "\n")
 	export := ""
 	if i.Export {

@@ -95,6 +95,7 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		KeepaliveCount:      t.count("tcp_keepalive_count", 0, 0, maxKeepaliveCount),
 		UserTimeout:         t.count("tcp_user_timeout", 0, 0, math.MaxInt32/1000), // the kernel counts milliseconds
 		IOThread:            t.ioThread("io_thread"),
+		PostQuantum:         t.boolean("tls_post_quantum", d.PostQuantum),
 	}
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {

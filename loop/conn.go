@@ -76,7 +76,8 @@ type conn struct {
 	out     []byte
 	sentOut int
 	sent    uint64
-	owed    int // of out, at most so much answers what was read: see maxOwed
+	server  string // its address, of an outgoing connection
+	owed    int    // of out, at most so much answers what was read: see maxOwed
 
 	written uint64 // bytes that the Lua side wrote
 
@@ -664,6 +665,7 @@ func (c *conn) end(text string, byPeer bool) {
 	}
 	if c.security == securityHandshake {
 		c.loop.stats.handshakeFailed(text)
+		c.helloUnanswered()
 	}
 	c.loop.emit(Event{Kind: Closed, Handle: c.handle, Flag: byPeer, text: text})
 	c.close()

@@ -51,6 +51,7 @@ func (l *Loop) Dial(host string, port int, socketType string, mode int) (Opened,
 			return Opened{}, &Error{err}
 		}
 		c.count(KindOutgoing)
+		c.server = ip.String() // it has no peer to ask for yet
 		return c.opening(), nil
 	}
 	return Opened{}, err

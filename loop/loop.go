@@ -34,6 +34,7 @@ type Loop struct {
 	poller   *poller
 	objects  table[object]
 	contexts table[*tls.Context]
+	classic  classicPeers
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
@@ -58,7 +59,7 @@ type object interface {
 
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
-	l := &Loop{settings: DefaultSettings(), started: time.Now()}
+	l := &Loop{settings: DefaultSettings(), started: time.Now(), classic: classicPeers{}}
 	var err error
 	if l.poller, err = newPoller(); err != nil {
 		return nil, err

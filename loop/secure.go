@@ -134,6 +134,7 @@ func (c *conn) startTLS(cmd secureCommand) {
 		ServerName: cmd.text,
 		AskHello:   cmd.flags&startAskHello != 0,
 		DANE:       c.dane,
+		Classic:    c.classic(context),
 	})
 	c.dane = nil
 	if cmd.flags&startDirect != 0 {

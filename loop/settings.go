@@ -21,6 +21,7 @@ type Settings struct {
 	FastOpen            int
 	DeferAccept         int
 	IOThread            IOThread
+	PostQuantum         bool // key exchange with ML-KEM, where the configuration names no groups
 }
 
 // DefaultSettings are what an empty network_settings means.
@@ -35,5 +36,6 @@ func DefaultSettings() Settings {
 		ReadSize:            8192,
 		Backlog:             128,
 		NoDelay:             true,
+		PostQuantum:         true,
 	}
 }

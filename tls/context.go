@@ -18,6 +18,7 @@ type Context struct {
 	cas          *CAStore
 	level        int
 	tickets      ticketSecrets
+	groups       groups
 }
 
 // NewContext does what LuaSec's newcontext does, in its order and with its
@@ -59,9 +60,10 @@ func newContext(cfg Config, n *notices) (c *Context, err error) {
 	if cfg.DHParam {
 		n.add("debug", "dhparam has no effect: suites with DHE do not exist here")
 	}
-	if c.base.CurvePreferences, err = parseCurves(cfg.CurvesList, cfg.Curve, n); err != nil {
+	if c.groups, err = parseGroups(cfg.CurvesList, cfg.Curve, n); err != nil {
 		return nil, err
 	}
+	c.base.CurvePreferences = c.groups.preferred
 	if err = checkVerify(verifyExtNames, cfg.VerifyExt); err != nil {
 		return nil, err
 	}

@@ -36,14 +36,39 @@ var otherCurves = strings.Fields(`
 	sect239k1 sect283k1 sect283r1 sect409k1 sect409r1 sect571k1 sect571r1
 	MLKEM512 MLKEM768 MLKEM1024`)
 
+// prosodysCurves are the lists that Prosody sets where the administrator sets
+// none: core.certmanager's defaults, and those of Mozilla's profiles there.
+var prosodysCurves = []string{"X25519:P-384:P-256:P-521", "X25519:prime256v1:secp384r1"}
+
+// goCurves are crypto/tls's defaults without the hybrids with ML-KEM.
+var goCurves = []stdtls.CurveID{stdtls.X25519, stdtls.CurveP256, stdtls.CurveP384, stdtls.CurveP521}
+
+// groups are the groups for the key exchange. nil means crypto/tls's defaults.
+type groups struct {
+	preferred []stdtls.CurveID
+	// classic has no post-quantum groups but those that the administrator named.
+	classic []stdtls.CurveID
+}
+
+// parseGroups adds X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem) to the lists that
+// are Prosody's own. A list that the administrator wrote is kept.
+func parseGroups(list, curve string, n *notices) (g groups, err error) {
+	if list == "" && curve == "" {
+		return groups{nil, goCurves}, nil
+	}
+	g.classic, err = parseCurves(list, curve, n)
+	g.preferred = g.classic
+	if slices.Contains(prosodysCurves, list) {
+		g.preferred = append([]stdtls.CurveID{stdtls.X25519MLKEM768}, g.classic...)
+	}
+	return g, err
+}
+
 // parseCurves reads curveslist, as SSL_CTX_set1_curves_list does, or, without
 // one, curve, which is one name of an object identifier or NIST's.
 func parseCurves(list, curve string, n *notices) ([]stdtls.CurveID, error) {
 	if list != "" {
 		return parseCurvesList(list, n)
-	}
-	if curve == "" {
-		return nil, nil
 	}
 	id, ok := curves[curve]
 	if !ok || curve == "secp256r1" || id != stdtls.CurveP256 && id != stdtls.CurveP384 && id != stdtls.CurveP521 {

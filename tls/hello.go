@@ -117,6 +117,9 @@ func (s *Session) Answer(a Answer) {
 // without ALPN. A name does not take back what the port asks of its clients.
 func (s *Session) serverConfig(name, protocol string) *stdtls.Config {
 	config := s.context.ServerConfig(name)
+	if s.options.Classic {
+		config.CurvePreferences = s.context.groups.classic
+	}
 	config.ClientAuth = max(config.ClientAuth, s.first.clientAuth())
 	config.VerifyConnection = s.verify
 	if protocol != "" {

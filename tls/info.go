@@ -14,12 +14,13 @@ type Info struct {
 	AlgBits        int // the length of the key
 	Export         bool
 	Compression    string // always "": nil
+	Group          string // of the key exchange, by its name in IANA's registry; not LuaSec's
 }
 
 // InfoOf describes an established connection in OpenSSL's words, those of
 // SSL_CIPHER_description, which LuaSec takes apart.
 func InfoOf(cs stdtls.ConnectionState) Info {
-	info := Info{Protocol: protocolName(cs.Version)}
+	info := Info{Protocol: protocolName(cs.Version), Group: groupNames[cs.CurveID]}
 	s := suiteByID(cs.CipherSuite)
 	if s == nil {
 		return info
@@ -32,6 +33,17 @@ func InfoOf(cs stdtls.ConnectionState) Info {
 	info.Bits = s.bits()
 	info.AlgBits = s.algBits()
 	return info
+}
+
+// groupNames are those of IANA's registry "TLS Supported Groups".
+var groupNames = map[stdtls.CurveID]string{
+	stdtls.X25519:             "x25519",
+	stdtls.CurveP256:          "secp256r1",
+	stdtls.CurveP384:          "secp384r1",
+	stdtls.CurveP521:          "secp521r1",
+	stdtls.X25519MLKEM768:     "X25519MLKEM768",
+	stdtls.SecP256r1MLKEM768:  "SecP256r1MLKEM768",
+	stdtls.SecP384r1MLKEM1024: "SecP384r1MLKEM1024",
 }
 
 // protocolName is SSL_get_version's.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"net.server_go/bell"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	// AskHello has a server wait in StateHello for Answer.
 	AskHello bool
 	DANE     *DANE
+	// Classic leaves post-quantum groups out, unless the configuration names them.
+	Classic bool
 }
 
 // State is how far a session has come.
@@ -75,6 +78,9 @@ func NewSession(c *Context, o Options) *Session {
 		config.ServerName = o.ServerName
 		config.NextProtos = c.ALPN()
 		config.VerifyConnection = s.verify
+		if o.Classic {
+			config.CurvePreferences = c.groups.classic
+		}
 		s.conn = stdtls.Client(&s.transport, config)
 	}
 	return s
@@ -165,6 +171,18 @@ func (s *Session) verify(cs stdtls.ConnectionState) error {
 
 // Feed adds ciphertext from the peer.
 func (s *Session) Feed(data []byte) { s.transport.feed(data) }
+
+// Unanswered reports, if the handshake fails, whether that may be because the server
+// cannot read our hello: a post-quantum group makes it longer than one packet. Such a
+// server sends nothing, or an alert.
+func (s *Session) Unanswered() bool {
+	g := s.context.groups
+	offered := !s.context.Server() && !s.options.Classic && !slices.Equal(g.preferred, g.classic)
+	return offered && s.transport.firstReceived() != recordHandshake
+}
+
+// recordHandshake is the type of a record (RFC 8446, section 5.1).
+const recordHandshake = 22
 
 // Lend is Feed without a copy: data stays the caller's, and must stay as it
 // is until TakeBack.

@@ -28,6 +28,7 @@ type transport struct {
 	ended     error
 	yield     func() // of the handshake
 	taken     int    // bytes of in that the handshake has read
+	first     byte   // that came from the peer
 }
 
 func (t *transport) Read(p []byte) (int, error) {
@@ -145,8 +146,19 @@ func (t *transport) reuse(memory []byte) {
 func (t *transport) feed(data []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.first == 0 && len(data) > 0 {
+		t.first = data[0]
+	}
 	t.in = append(t.in, data...)
 	t.resumeHandshake()
+}
+
+// firstReceived is the first byte from the peer, the type of its first record; 0 if
+// there is none.
+func (t *transport) firstReceived() byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.first
 }
 
 // handshakeLimit bounds what a whole handshake reads, most of which crypto/tls
