@@ -209,6 +209,8 @@ void relay_finish(lua_State *L, struct backend *b, int index, struct object *o);
 void relay_stop_timers(lua_State *L, struct backend *b, struct object *o);
 
 /* stats.c: what is counted for the operator; metrics.c publishes it */
+extern const char *const limit_names[SGO_LIMITS];
+extern const char *const limit_names[SGO_LIMITS];
 extern const double timing_bounds[TIMING_BOUNDS];
 double timing_take_longest(struct timing *t, enum reader reader);
 void turn_begins(struct backend *b);

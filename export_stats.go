@@ -36,6 +36,9 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	for k := range loop.Kinds {
 		out.opened[k], out.closed[k] = C.uint64_t(s.Opened[k]), C.uint64_t(s.Closed[k])
 	}
+	for limit := range loop.Limits {
+		out.refused[limit] = C.uint64_t(s.Refused[limit])
+	}
 	out.received, out.sent = C.uint64_t(s.Received), C.uint64_t(s.Sent)
 	out.unsent, out.undelivered = C.uint64_t(s.Unsent), C.uint64_t(s.Undelivered)
 	out.accept_errors, out.events = C.uint64_t(s.AcceptErrors), C.uint64_t(s.Events)

@@ -76,7 +76,7 @@ const (
 // absent has its default (maxSendBuffer depends on the Prosody); so has one of the wrong type, which is reported in
 // the error (all such keys in one).
 func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings, luaSettings, error) {
-	t := &settingsTable{luaTable: readTable(L, index, 1)}
+	t := &settingsTable{luaTable: readTable(L, index, 2)}
 	d := loop.DefaultSettings()
 	s := loop.Settings{
 		ReadTimeout:         t.number("read_timeout", d.ReadTimeout),
@@ -96,6 +96,12 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		UserTimeout:         t.count("tcp_user_timeout", 0, 0, math.MaxInt32/1000), // the kernel counts milliseconds
 		IOThread:            t.ioThread("io_thread"),
 		PostQuantum:         t.boolean("tls_post_quantum", d.PostQuantum),
+
+		ConnectionsPerAddress:    t.count("limit_connections_per_address", d.ConnectionsPerAddress, 0, math.MaxInt32),
+		NewConnectionsPerAddress: t.count("limit_new_connections_per_address", d.NewConnectionsPerAddress, 0, math.MaxInt32),
+		HandshakesPerAddress:     t.count("limit_handshakes_per_address", d.HandshakesPerAddress, 0, math.MaxInt32),
+		Handshakes:               t.count("limit_handshakes", d.Handshakes, 0, math.MaxInt32),
+		Exempt:                   t.networks("limit_exempt", d.Exempt),
 	}
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {
@@ -231,6 +237,21 @@ func (t *settingsTable) optionalCount(key string, most int) int {
 		return 0
 	}
 	return t.count(key, 0, 0, most)
+}
+
+// networks reads a list of addresses and networks, as loop.ParseNetworks has it.
+func (t *settingsTable) networks(key, absent string) string {
+	v := t.fields[key]
+	if v.kind == lua.LUA_TNIL {
+		return absent
+	}
+	list := strings.Join(t.texts(key), ",")
+	_, err := loop.ParseNetworks(list)
+	if v.table == nil || len(t.texts(key)) != len(v.table.list) || err != nil {
+		t.complain(key, "list of addresses or networks")
+		return absent
+	}
+	return list
 }
 
 // ioThread reads true, false, or nil for what the load asks for.

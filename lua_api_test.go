@@ -184,6 +184,14 @@ func TestSettings(t *testing.T) {
 		"{tcp_keepalive_count = 127}":      func(s S, _ L) { s.KeepaliveCount = 127 },
 		"{tcp_user_timeout = 30}":          func(s S, _ L) { s.UserTimeout = 30 },
 
+		"{limit_connections_per_address = 50}":    func(s S, _ L) { s.ConnectionsPerAddress = 50 },
+		"{limit_new_connections_per_address = 5}": func(s S, _ L) { s.NewConnectionsPerAddress = 5 },
+		"{limit_handshakes_per_address = 0}":      func(s S, _ L) { s.HandshakesPerAddress = 0 },
+		"{limit_handshakes = 0}":                  func(s S, _ L) { s.Handshakes = 0 },
+		"{limit_exempt = {}}":                     func(s S, _ L) { s.Exempt = "" },
+		"{limit_exempt = {'::1', '10.1.2.3/8'}}":  func(s S, _ L) { s.Exempt = "::1,10.1.2.3/8" },
+		"{tls_post_quantum = false}":              func(s S, _ L) { s.PostQuantum = false },
+
 		"{max_send_buffer_size = 1048576}": func(_ S, l L) { l.maxSendBuffer = 1048576 },
 		"{shutdown_deadline = 30}":         func(_ S, l L) { l.shutdownDeadline = 30 },
 		"{shutdown_deadline = 0}":          func(_ S, l L) { l.shutdownDeadline = 0 },
@@ -203,11 +211,21 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+func TestUnusableExemptions(t *testing.T) {
+	for _, value := range []string{"'10.0.0.0/8'", "{10}", "{'10.0.0.0/33'}", "{'example.org'}", "{'::1', false, '::2'}", "7", "true", "{{'::1'}}", "{'10.0.0.1,x'}"} {
+		s, _, err := settingsOf(t, "{limit_exempt = "+value+"}")
+		if err == nil || !strings.Contains(err.Error(), "limit_exempt") || s != loop.DefaultSettings() {
+			t.Errorf("%s: %+v, %v; want the defaults and an error", value, s, err)
+		}
+	}
+}
+
 func TestUnusableSettings(t *testing.T) {
 	for _, key := range []string{
 		"read_timeout", "send_timeout", "connect_timeout", "ssl_handshake_timeout", "accept_retry_interval",
 		"read_size", "tcp_backlog", "tcp_fastopen", "tcp_defer_accept",
 		"tcp_keepalive", "tcp_keepalive_interval", "tcp_keepalive_count", "tcp_user_timeout",
+		"limit_connections_per_address", "limit_new_connections_per_address", "limit_handshakes_per_address", "limit_handshakes",
 		"max_send_buffer_size", "shutdown_deadline",
 	} {
 		for _, value := range []string{"{}", "print", "'abc'", "''", "'inf'", "'nan'", "-1", "-math.huge", "0/0", "'-5'"} {

@@ -25,6 +25,7 @@ static const struct family
 	undelivered = {"gauge", "undelivered", "bytes", "Input that Prosody has not taken yet", NULL},
 	events = {"counter", "events", "", "Events delivered to Prosody", NULL},
 	accept_errors = {"counter", "accept_errors", "", "Connections that could not be accepted", NULL},
+	refused = {"counter", "refused", "", "Connections and TLS handshakes refused by a limit", "limit"},
 	handshakes = {"counter", "tls_handshakes", "", "TLS handshakes completed", "role"},
 	handshake_failures = {"counter", "tls_handshake_failures", "", "TLS handshakes failed", "reason"},
 	handshakes_running = {"gauge", "tls_handshakes_running", "", "TLS handshakes under way", NULL},
@@ -141,6 +142,8 @@ static int set_all(lua_State *L)
 	set(L, &undelivered, (double)s.undelivered);
 	set(L, &events, (double)s.events);
 	set(L, &accept_errors, (double)s.accept_errors);
+	for (int i = 0; i < SGO_LIMITS; i++)
+		set_labelled(L, &refused, limit_names[i], (double)s.refused[i]);
 	set_labelled(L, &handshakes, "server", (double)s.server_handshakes);
 	set_labelled(L, &handshakes, "client", (double)s.client_handshakes);
 	set(L, &handshakes_running, (double)s.running_handshakes);

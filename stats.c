@@ -9,6 +9,14 @@
 /* Upper bounds of the buckets, in seconds; one more has what is beyond. */
 const double timing_bounds[TIMING_BOUNDS] = {0.0001, 0.001, 0.01, 0.1, 1, 10};
 
+/* As in the settings, which begin with limit_. */
+const char *const limit_names[SGO_LIMITS] = {
+	[SGO_CONNECTIONS] = "connections_per_address",
+	[SGO_NEW_CONNECTIONS] = "new_connections_per_address",
+	[SGO_ADDRESS_HANDSHAKES] = "handshakes_per_address",
+	[SGO_HANDSHAKES] = "handshakes",
+};
+
 static void timing_add(struct timing *t, double seconds)
 {
 	size_t i = 0;
@@ -116,6 +124,14 @@ static void set_handshakes(lua_State *L, const struct sgo_stats *s, const char *
 	lua_setfield(L, -2, "handshakes");
 }
 
+static void set_refused(lua_State *L, const struct sgo_stats *s)
+{
+	lua_createtable(L, 0, SGO_LIMITS);
+	for (int i = 0; i < SGO_LIMITS; i++)
+		set_count(L, limit_names[i], s->refused[i]);
+	lua_setfield(L, -2, "refused");
+}
+
 static void set_queues(lua_State *L, const struct backend *b, const struct sgo_stats *s)
 {
 	lua_createtable(L, 0, 4);
@@ -153,6 +169,7 @@ int api_stats(lua_State *L)
 	set_count(L, "sent", s.sent);
 	set_count(L, "events", s.events);
 	set_count(L, "accept_errors", s.accept_errors);
+	set_refused(L, &s);
 	set_handshakes(L, &s, lines);
 	set_queues(L, b, &s);
 	set_timing(L, "turns", &b->turns);

@@ -220,11 +220,15 @@ struct sgo_names {
 /* For struct sgo_stats: how an object came to be. Package loop, stats.go, says more. */
 enum sgo_kind { SGO_ACCEPTS, SGO_DIALS, SGO_ADOPTS, SGO_DATAGRAMS, SGO_LISTENERS, SGO_WATCHES, SGO_KINDS };
 
+/* For struct sgo_stats: what a connection or handshake was refused for. Package loop, door.go, says more. */
+enum sgo_limit { SGO_CONNECTIONS, SGO_NEW_CONNECTIONS, SGO_ADDRESS_HANDSHAKES, SGO_HANDSHAKES, SGO_LIMITS };
+
 struct sgo_stats {
 	uint64_t opened[SGO_KINDS], closed[SGO_KINDS];
 	uint64_t received, sent;           /* bytes on the wire */
 	uint64_t unsent, undelivered;      /* bytes that wait for the kernel, for Lua */
 	uint64_t accept_errors, events;
+	uint64_t refused[SGO_LIMITS];
 	uint64_t client_handshakes, server_handshakes, running_handshakes;
 	uint64_t goroutines, threads;      /* of the Go runtime */
 	uint64_t switches;                 /* of threaded */

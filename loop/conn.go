@@ -56,6 +56,8 @@ type conn struct {
 	dirty     bool // in loop.dirty
 	drainDue  bool // something was written since the last Drained
 	resuming  bool // in loop.resumed
+	admitted  bool // counted among its visitor's open connections
+	shaking   bool // counted among its visitor's handshakes
 	mode      readMode
 	drained   int // Drained that the Lua side has not come to yet: it may go on writing
 
@@ -67,8 +69,9 @@ type conn struct {
 	terms int32
 	// inFlight: an event that is not settled shows received bytes.
 	inFlight bool
-	limit    float64 // bytes per second
-	limited  bool    // pausedUntil is due to it
+	visitor  *visitor // nil where the door does not count it
+	limit    float64  // bytes per second
+	limited  bool     // pausedUntil is due to it
 
 	// Output: direct is in the log of the present step, out[sentOut:] is
 	// ours. At most one is non-empty; direct never outlives the step.
@@ -686,6 +689,7 @@ func (c *conn) close() {
 	default:
 		c.discardInput()
 	}
+	c.leaveDoor()
 	c.state = stateClosed
 	c.loop.stats.Closed[c.kind]++
 	c.loop.alarms.remove(&c.alarm)

@@ -164,13 +164,21 @@ func accept(listening int) (int, error) {
 }
 
 func (s *listener) accepted(fd int) error {
+	peer, local := namesOf(fd)
+	visitor, ok := s.loop.admit(peer)
+	if !ok {
+		turnAway(fd)
+		return nil
+	}
 	s.loop.defaultOptions(fd)
 	c, err := s.loop.newConn(fd, stateOpen, s.mode, false)
 	if err != nil {
+		visitor.turnedBack()
 		return err
 	}
+	c.visitor, c.admitted = visitor, visitor != nil
 	c.count(KindAccepted)
-	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(namesOf(fd))})
+	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(peer, local)})
 	return nil
 }
 

@@ -35,6 +35,7 @@ type Loop struct {
 	objects  table[object]
 	contexts table[*tls.Context]
 	classic  classicPeers
+	door     door
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
@@ -60,6 +61,7 @@ type object interface {
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
 	l := &Loop{settings: DefaultSettings(), started: time.Now(), classic: classicPeers{}}
+	l.door.open(l)
 	var err error
 	if l.poller, err = newPoller(); err != nil {
 		return nil, err
@@ -116,6 +118,7 @@ func (l *Loop) Configure(s Settings) {
 	l.gate.enter()
 	defer l.gate.leave()
 	l.settings = s
+	l.door.exempt, _ = ParseNetworks(s.Exempt) // whoever made the settings has checked them
 	l.thread.mode = s.IOThread
 }
 

@@ -169,6 +169,11 @@ func (c *conn) setHandshakeDeadline() {
 }
 
 func (c *conn) beginHandshake() {
+	if !c.loop.admitHandshake(c) {
+		c.loop.stats.handshakeFailed(reasonTooManyHandshakes)
+		c.end(reasonTooManyHandshakes, false)
+		return
+	}
 	c.security = securityHandshake
 	c.setHandshakeDeadline()
 	c.loop.emit(Event{Kind: TLSStarted, Handle: c.handle})
@@ -212,6 +217,7 @@ func (c *conn) handshakeDone() {
 	c.security = secured
 	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
+	c.handshakeOver()
 	c.writeDeadline, c.handshakeDeadline = 0, 0
 	c.setReadDeadline(c.loop.settings.ReadTimeout)
 	info := tls.InfoOf(c.session.ConnectionState())

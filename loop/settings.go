@@ -21,7 +21,12 @@ type Settings struct {
 	FastOpen            int
 	DeferAccept         int
 	IOThread            IOThread
-	PostQuantum         bool // key exchange with ML-KEM, where the configuration names no groups
+	// Limits at the door; 0 is none. NewConnectionsPerAddress is for a second.
+	ConnectionsPerAddress, NewConnectionsPerAddress int
+	HandshakesPerAddress, Handshakes                int
+	Exempt                                          string // from them: see ParseNetworks
+
+	PostQuantum bool // key exchange with ML-KEM, where the configuration names no groups
 }
 
 // DefaultSettings are what an empty network_settings means.
@@ -37,5 +42,9 @@ func DefaultSettings() Settings {
 		Backlog:             128,
 		NoDelay:             true,
 		PostQuantum:         true,
+
+		HandshakesPerAddress: 1000,
+		Handshakes:           10000,
+		Exempt:               "127.0.0.0/8,::1",
 	}
 }

@@ -22,6 +22,7 @@ type Stats struct {
 	// Received and Sent are bytes on the wire: ciphertext, where there is TLS.
 	Received, Sent uint64
 	AcceptErrors   uint64
+	Refused        [Limits]uint64
 	Events         uint64
 	// Completed ones, by our role.
 	ClientHandshakes, ServerHandshakes uint64
