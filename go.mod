@@ -9,6 +9,7 @@ require (
 
 require (
 	github.com/golang-fips/openssl/v2 v2.0.3
+	github.com/pires/go-proxyproto v0.15.0
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78
 	golang.org/x/crypto v0.58.0
 )

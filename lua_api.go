@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -102,6 +103,9 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		HandshakesPerAddress:     t.count("limit_handshakes_per_address", d.HandshakesPerAddress, 0, math.MaxInt32),
 		Handshakes:               t.count("limit_handshakes", d.Handshakes, 0, math.MaxInt32),
 		Exempt:                   t.networks("limit_exempt", d.Exempt),
+
+		ProxyPorts:   t.ports("proxy_protocol_ports"),
+		ProxyTrusted: t.networks("proxy_protocol_trusted", d.ProxyTrusted),
 	}
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {
@@ -252,6 +256,35 @@ func (t *settingsTable) networks(key, absent string) string {
 		return absent
 	}
 	return list
+}
+
+// ports reads a list of port numbers; the result has them separated by commas.
+func (t *settingsTable) ports(key string) string {
+	v := t.fields[key]
+	if v.kind == lua.LUA_TNIL {
+		return ""
+	}
+	var ports []string
+	for _, port := range v.listed() {
+		if port.kind != lua.LUA_TNUMBER || port.number != float64(port.integer) || port.integer < 1 || port.integer > math.MaxUint16 {
+			ports = nil
+			break
+		}
+		ports = append(ports, strconv.Itoa(port.integer))
+	}
+	if v.table == nil || len(ports) != len(v.table.list) {
+		t.complain(key, "list of port numbers")
+		return ""
+	}
+	return strings.Join(ports, ",")
+}
+
+// listed is the list in a table.
+func (v luaValue) listed() []luaValue {
+	if v.table == nil {
+		return nil
+	}
+	return v.table.list
 }
 
 // ioThread reads true, false, or nil for what the load asks for.

@@ -184,13 +184,15 @@ func TestSettings(t *testing.T) {
 		"{tcp_keepalive_count = 127}":      func(s S, _ L) { s.KeepaliveCount = 127 },
 		"{tcp_user_timeout = 30}":          func(s S, _ L) { s.UserTimeout = 30 },
 
-		"{limit_connections_per_address = 50}":    func(s S, _ L) { s.ConnectionsPerAddress = 50 },
-		"{limit_new_connections_per_address = 5}": func(s S, _ L) { s.NewConnectionsPerAddress = 5 },
-		"{limit_handshakes_per_address = 0}":      func(s S, _ L) { s.HandshakesPerAddress = 0 },
-		"{limit_handshakes = 0}":                  func(s S, _ L) { s.Handshakes = 0 },
-		"{limit_exempt = {}}":                     func(s S, _ L) { s.Exempt = "" },
-		"{limit_exempt = {'::1', '10.1.2.3/8'}}":  func(s S, _ L) { s.Exempt = "::1,10.1.2.3/8" },
-		"{tls_post_quantum = false}":              func(s S, _ L) { s.PostQuantum = false },
+		"{limit_connections_per_address = 50}":     func(s S, _ L) { s.ConnectionsPerAddress = 50 },
+		"{limit_new_connections_per_address = 5}":  func(s S, _ L) { s.NewConnectionsPerAddress = 5 },
+		"{limit_handshakes_per_address = 0}":       func(s S, _ L) { s.HandshakesPerAddress = 0 },
+		"{limit_handshakes = 0}":                   func(s S, _ L) { s.Handshakes = 0 },
+		"{limit_exempt = {}}":                      func(s S, _ L) { s.Exempt = "" },
+		"{limit_exempt = {'::1', '10.1.2.3/8'}}":   func(s S, _ L) { s.Exempt = "::1,10.1.2.3/8" },
+		"{proxy_protocol_ports = {5222, 5223}}":    func(s S, _ L) { s.ProxyPorts = "5222,5223" },
+		"{proxy_protocol_trusted = {'192.0.2.1'}}": func(s S, _ L) { s.ProxyTrusted = "192.0.2.1" },
+		"{tls_post_quantum = false}":               func(s S, _ L) { s.PostQuantum = false },
 
 		"{max_send_buffer_size = 1048576}": func(_ S, l L) { l.maxSendBuffer = 1048576 },
 		"{shutdown_deadline = 30}":         func(_ S, l L) { l.shutdownDeadline = 30 },
@@ -207,6 +209,15 @@ func TestSettings(t *testing.T) {
 		s, l, err := settingsOf(t, table)
 		if err != nil || s != wantS || l != wantL {
 			t.Errorf("%s:\n got %+v %+v %v\nwant %+v %+v", table, s, l, err, wantS, wantL)
+		}
+	}
+}
+
+func TestUnusablePorts(t *testing.T) {
+	for _, value := range []string{"5222", "{'5222'}", "{0}", "{65536}", "{5222, false}", "{5222.5}", "true", "{{5222}}"} {
+		s, _, err := settingsOf(t, "{proxy_protocol_ports = "+value+"}")
+		if err == nil || !strings.Contains(err.Error(), "proxy_protocol_ports") || s != loop.DefaultSettings() {
+			t.Errorf("%s: %+v, %v; want the defaults and an error", value, s, err)
 		}
 	}
 }

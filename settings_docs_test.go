@@ -42,7 +42,7 @@ func settingsRead(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, match := range regexp.MustCompile(`\bt\.(?:number|count|optionalCount|boolean|ioThread|networks)\("(\w+)"`).FindAllStringSubmatch(string(code), -1) {
+	for _, match := range regexp.MustCompile(`\bt\.(?:number|count|optionalCount|boolean|ioThread|networks|ports)\("(\w+)"`).FindAllStringSubmatch(string(code), -1) {
 		names = append(names, match[1])
 	}
 	slices.Sort(names)
@@ -69,7 +69,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		if s, l, err := settingsOf(t, "{"+name+" = "+value+"}"); err != nil || s != loop.DefaultSettings() || l != withSendBuffer(name) {
 			t.Errorf("%s = %s: %+v %+v %v; want the defaults", name, value, s, l, err)
 		}
-		other := map[string]string{"true": "false", "false": "true", "nil": "true", `{ "127.0.0.0/8", "::1" }`: "{}"}[value]
+		other := map[string]string{"true": "false", "false": "true", "nil": "true", `{ "127.0.0.0/8", "::1" }`: "{}", "{}": "{5222}"}[value]
 		if other == "" {
 			other = "77"
 		}

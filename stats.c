@@ -9,12 +9,13 @@
 /* Upper bounds of the buckets, in seconds; one more has what is beyond. */
 const double timing_bounds[TIMING_BOUNDS] = {0.0001, 0.001, 0.01, 0.1, 1, 10};
 
-/* As in the settings, which begin with limit_. */
+/* As in the settings limit_..., and proxy_protocol_ports. */
 const char *const limit_names[SGO_LIMITS] = {
 	[SGO_CONNECTIONS] = "connections_per_address",
 	[SGO_NEW_CONNECTIONS] = "new_connections_per_address",
 	[SGO_ADDRESS_HANDSHAKES] = "handshakes_per_address",
 	[SGO_HANDSHAKES] = "handshakes",
+	[SGO_PROXY_PROTOCOL] = "proxy_protocol",
 };
 
 static void timing_add(struct timing *t, double seconds)

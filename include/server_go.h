@@ -221,7 +221,7 @@ struct sgo_names {
 enum sgo_kind { SGO_ACCEPTS, SGO_DIALS, SGO_ADOPTS, SGO_DATAGRAMS, SGO_LISTENERS, SGO_WATCHES, SGO_KINDS };
 
 /* For struct sgo_stats: what a connection or handshake was refused for. Package loop, door.go, says more. */
-enum sgo_limit { SGO_CONNECTIONS, SGO_NEW_CONNECTIONS, SGO_ADDRESS_HANDSHAKES, SGO_HANDSHAKES, SGO_LIMITS };
+enum sgo_limit { SGO_CONNECTIONS, SGO_NEW_CONNECTIONS, SGO_ADDRESS_HANDSHAKES, SGO_HANDSHAKES, SGO_PROXY_PROTOCOL, SGO_LIMITS };
 
 struct sgo_stats {
 	uint64_t opened[SGO_KINDS], closed[SGO_KINDS];

@@ -86,10 +86,20 @@ type Name struct {
 func (l *Loop) Names(h Handle) (peer, local Name) {
 	l.gate.enter()
 	defer l.gate.leave()
+	if c := l.conn(h); c != nil && c.state != stateClosed {
+		return c.names()
+	}
 	if fd := l.fd(h); fd >= 0 {
 		return namesOf(fd)
 	}
 	return peer, local
+}
+
+func (c *conn) names() (peer, local Name) {
+	if c.proxied != nil {
+		return c.proxied.peer, c.proxied.local
+	}
+	return namesOf(c.fd)
 }
 
 func namesOf(fd int) (peer, local Name) {

@@ -70,6 +70,7 @@ type conn struct {
 	// inFlight: an event that is not settled shows received bytes.
 	inFlight bool
 	visitor  *visitor // nil where the door does not count it
+	proxied  *proxied // nil where the kernel's names hold
 	limit    float64  // bytes per second
 	limited  bool     // pausedUntil is due to it
 

@@ -18,12 +18,14 @@ const (
 	LimitNewConnections                    // new ones of an address in a second
 	LimitHandshakesPerAddress              // unfinished TLS handshakes of an address
 	LimitHandshakes                        // unfinished TLS handshakes of all
+	LimitProxyProtocol                     // connections without a header that must have one
 	Limits                                 // how many there are
 )
 
 // limitSettings are the names of the settings.
 var limitSettings = [Limits]string{
 	"limit_connections_per_address", "limit_new_connections_per_address", "limit_handshakes_per_address", "limit_handshakes",
+	"proxy_protocol_ports",
 }
 
 // reasonTooManyHandshakes ends a connection whose handshake is beyond a limit.
@@ -79,6 +81,11 @@ func (d *door) open(l *Loop) {
 	d.exempt, _ = ParseNetworks(l.settings.Exempt)
 }
 
+func inNetworks(networks []netip.Prefix, address netip.Addr) bool {
+	address = address.Unmap().WithZone("")
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(address) })
+}
+
 // siteOf is what the limits of an address are for: nothing for a unix socket, and for
 // an exempt network.
 func (d *door) siteOf(peer Name) (site netip.Prefix, limited bool) {
@@ -86,10 +93,10 @@ func (d *door) siteOf(peer Name) (site netip.Prefix, limited bool) {
 	if err != nil {
 		return site, false
 	}
-	address = address.Unmap().WithZone("")
-	if slices.ContainsFunc(d.exempt, func(n netip.Prefix) bool { return n.Contains(address) }) {
+	if inNetworks(d.exempt, address) {
 		return site, false
 	}
+	address = address.Unmap().WithZone("")
 	bits := address.BitLen()
 	if address.Is6() {
 		bits = ipv6Site
@@ -188,7 +195,7 @@ func (l *Loop) admitHandshake(c *conn) bool {
 	}
 	v := c.visitor
 	if v == nil {
-		peer, _ := readName(unix.SYS_GETPEERNAME, c.fd)
+		peer, _ := c.names()
 		site, limited := d.siteOf(peer)
 		if !limited {
 			return true

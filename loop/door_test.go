@@ -35,7 +35,9 @@ func from(t *testing.T, address string, port int) net.Conn {
 // wantReset: whoever is turned away is reset.
 func (l *testLoop) wantReset(conn net.Conn) {
 	l.t.Helper()
-	l.step(50 * time.Millisecond)
+	for range 4 { // to accept it, to read from it
+		l.step(20 * time.Millisecond)
+	}
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "reset") {
 		l.t.Errorf("reading gives %v, want a reset", err)

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 
@@ -165,6 +166,15 @@ func accept(listening int) (int, error) {
 
 func (s *listener) accepted(fd int) error {
 	peer, local := namesOf(fd)
+	if s.loop.proxies.ports[local.Port] {
+		return s.awaitHeader(fd, peer, local)
+	}
+	return s.admitted(fd, peer, local, nil, nil)
+}
+
+// admitted makes a connection of fd, unless the door is closed to its peer. received has
+// come from it already.
+func (s *listener) admitted(fd int, peer, local Name, names *proxied, received []byte) error {
 	visitor, ok := s.loop.admit(peer)
 	if !ok {
 		turnAway(fd)
@@ -177,6 +187,10 @@ func (s *listener) accepted(fd int) error {
 		return err
 	}
 	c.visitor, c.admitted = visitor, visitor != nil
+	c.proxied = names
+	if len(received) > 0 {
+		c.pending = bytes.Clone(received)
+	}
 	c.count(KindAccepted)
 	s.loop.emit(Event{Kind: Accepted, Handle: c.handle, Listener: s.handle, FD: int32(fd), text: nameText(peer, local)})
 	return nil

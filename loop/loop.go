@@ -36,6 +36,7 @@ type Loop struct {
 	contexts table[*tls.Context]
 	classic  classicPeers
 	door     door
+	proxies  proxyPorts
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
@@ -119,6 +120,7 @@ func (l *Loop) Configure(s Settings) {
 	defer l.gate.leave()
 	l.settings = s
 	l.door.exempt, _ = ParseNetworks(s.Exempt) // whoever made the settings has checked them
+	l.proxies.configure(s)
 	l.thread.mode = s.IOThread
 }
 

@@ -1,5 +1,10 @@
 package loop
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Settings are Prosody's network_settings as far as the I/O side needs
 // them. Times are in seconds. The names and defaults are those of
 // net.server_epoll; NoDelay is the exception (see docs/differences.md).
@@ -26,6 +31,10 @@ type Settings struct {
 	HandshakesPerAddress, Handshakes                int
 	Exempt                                          string // from them: see ParseNetworks
 
+	// Connections to ProxyPorts (numbers, separated by commas) begin with a header of the
+	// PROXY protocol, and come from ProxyTrusted.
+	ProxyPorts, ProxyTrusted string
+
 	PostQuantum bool // key exchange with ML-KEM, where the configuration names no groups
 }
 
@@ -46,5 +55,16 @@ func DefaultSettings() Settings {
 		HandshakesPerAddress: 1000,
 		Handshakes:           10000,
 		Exempt:               "127.0.0.0/8,::1",
+		ProxyTrusted:         "127.0.0.0/8,::1",
 	}
+}
+
+// proxyPorts are the numbers in ProxyPorts.
+func (s Settings) proxyPorts() (ports []int) {
+	for _, text := range strings.Split(s.ProxyPorts, ",") {
+		if port, err := strconv.Atoi(text); err == nil {
+			ports = append(ports, port)
+		}
+	}
+	return ports
 }
