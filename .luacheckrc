@@ -11,6 +11,9 @@ files["test/e2e/modules/"] = {
 	globals = { "module" };
 	read_globals = { "prosody", "require" };
 }
+files["demo/mod_demo.lua"] = {
+	read_globals = { "module", "require" };
+}
 files["test/c/alloc.lua"] = {
 	read_globals = { "arm", "disarm" };
 }

@@ -47,10 +47,17 @@ help: ## print this list
 	@echo '  SOAK=3600         how long "soak" takes'
 
 .PHONY: run
-run: need-go ## install what is missing, build, run a demo Prosody on loopback
+run: need-go ## install what is missing, build, run a demo Prosody on loopback, with a page to watch
 	@scripts/install-deps build run
-	@$(MAKE) --no-print-directory so
+	@echo 'building the module; the first time takes a minute'
+	@$(MAKE) --silent so
 	@exec env BUILD='$(abspath $(BUILD))' demo/run # exec: a signal to make must reach it
+
+.PHONY: compare
+compare: need-go ## half a minute: the same Prosody and clients on both backends, a table in words
+	@scripts/install-deps build compare
+	@$(MAKE) --silent so
+	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' demo/compare
 
 .PHONY: test
 test: ## install what is missing, run every check and test
