@@ -64,7 +64,7 @@ test: ## install what is missing, run every check and test
 	@exec test/run
 
 .PHONY: e2e
-e2e: so ## Prosody 0.12 and 13, each on both backends, with real clients: a table
+e2e: so ## each Prosody of Debian (12, 13, the newest 13.0) on both backends, with real clients: tables
 	@exec test/e2e/matrix.py
 
 .PHONY: soak

@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import server  # noqa: E402 (it lives next door)
 
 NAME = "bench.example.net"
-PROSODY_LIB = os.environ.get("PROSODY_LIB", "/usr/lib/prosody")
+PROSODY_LIB = os.environ.get("PROSODY_LIB") or server.release.LIB
 START_SECONDS = 20
 
 

@@ -3,10 +3,8 @@
 import contextlib
 import hashlib
 import hmac
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 
 from process import HERE, NAME, Server, lua_environment, server
@@ -37,7 +35,7 @@ class Prosody(Server):
         for name, value in {"BACKEND": backend, "FOLDER": folder, "GC": GC[gc], "C2S_PORT": self.port, "NAME": NAME}.items():
             text = text.replace(f"@{name}@", str(value))
         config.write_text(text)
-        program = os.environ.get("PROSODY") or shutil.which("prosody") or sys.exit("no prosody in the PATH")
+        program = f"{server.release.PROGRAMS}/prosody"
         environment = {k: v for k, v in lua_environment().items() if k != "LUA_PATH"}  # it has its own
         with open(self.console, "wb") as console:
             self.process = subprocess.Popen(

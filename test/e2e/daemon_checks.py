@@ -98,7 +98,7 @@ async def takes_other_ways(world):
     """PROSODY_CONFIG and, on 0.12, the setting daemonize do as well; SIGHUP has the configuration reloaded"""
     prosody = world.prosody
     config = prosody.other_config("daemonize.cfg.lua", ("VirtualHost", "daemonize = true\nVirtualHost"))
-    options = [] if release.VERSION == 12 else ["-D"]
+    options = [] if release.SERIES == 12 else ["-D"]
     status, output = await prosody.output_of(
         prosody.programs / "prosody", *options, variables={"PROSODY_CONFIG": str(config)}.items())
     same(status, 0, output)

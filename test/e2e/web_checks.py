@@ -479,7 +479,7 @@ async def post_large(world):
     await fetches(world, "/digest", hashlib.sha256(b"0123456789abcdef" * (2 * MIB)).hexdigest().encode(), post=32 * MIB)
 
 
-UNTRUSTED = "certificate-chain-invalid" if release.VERSION == 12 else "certificate verify failed"
+UNTRUSTED = "certificate-chain-invalid" if release.SERIES == 12 else "certificate verify failed"
 REFUSED = {"expired": UNTRUSTED, "selfsigned": UNTRUSTED, "misnamed": "certificate-verify-failed"}
 
 

@@ -166,7 +166,7 @@ describe("docs/settings.md", function ()
 		return file and file:close();
 	end
 
-	for _, lib in ipairs({ h.prosody_lib, "/usr/lib/prosody", h.root .. "/build/prosody13/usr/lib/prosody" }) do
+	for _, lib in ipairs({ h.prosody_lib, "/usr/lib/prosody", h.root .. "/build/prosody/13.0.1/usr/lib/prosody" }) do
 		if exists(lib .. "/net/server_epoll.lua") then
 			it("has the settings and the defaults of " .. lib, function ()
 				compare(exists(lib .. "/loader.lua") and 13 or 12, lib);
