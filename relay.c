@@ -208,6 +208,8 @@ static int go_on_reading(lua_State *L)
 	relay_watch(b, o, 1, 0);
 	if (relay_is_dirty(L, b))
 		relay_onreadable(L);
+	else
+		relay_expect_more_input(L, b);
 	return 0;
 }
 

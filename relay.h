@@ -27,6 +27,7 @@ void relay_expect_output_taken(lua_State *L, struct backend *b, int index, doubl
 void relay_pause_for(lua_State *L, struct backend *b, double seconds);
 
 /* relay_io.c: reading and writing */
+void relay_expect_more_input(lua_State *L, struct backend *b);
 void relay_wait_for_input(lua_State *L, struct backend *b, size_t delivered);
 int relay_onreadable(lua_State *L);
 int relay_onwritable(lua_State *L);

@@ -17,7 +17,8 @@ static void method_failed(lua_State *L, struct backend *b, const char *name)
 		end_connection(L, b, 1, o, "error in socket object");
 }
 
-static void expect_more_input(lua_State *L, struct backend *b)
+/* From now on within read_timeout, if the object is a socket. */
+void relay_expect_more_input(lua_State *L, struct backend *b)
 {
 	struct object *o = live_relay(L, b);
 	if (o && o->relay->is_socket && !o->closing)
@@ -34,7 +35,7 @@ static bool connected(lua_State *L, struct backend *b)
 	if (o->sent == o->written)
 		relay_stop_timer(L, b, o, WRITE_TIMER);
 	relay_update_names(L, b);
-	expect_more_input(L, b);
+	relay_expect_more_input(L, b);
 	lua_pushvalue(L, 1);
 	log_object(L, 1, "debug", "Connected (%s)", 1);
 	lua_pushvalue(L, 1);
@@ -81,7 +82,7 @@ void relay_wait_for_input(lua_State *L, struct backend *b, size_t delivered)
 		if (relay_is_dirty(L, b))
 			relay_pause_for(L, b, 0);
 		else
-			expect_more_input(L, b);
+			relay_expect_more_input(L, b);
 	}
 }
 

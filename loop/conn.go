@@ -72,7 +72,6 @@ type conn struct {
 	visitor  *visitor // nil where the door does not count it
 	proxied  *proxied // nil where the kernel's names hold
 	limit    float64  // bytes per second
-	limited  bool     // pausedUntil is due to it
 
 	// Output: direct is in the log of the present step, out[sentOut:] is
 	// ours. At most one is non-empty; direct never outlives the step.
@@ -374,7 +373,6 @@ func (c *conn) deliver(data []byte, consumed int) {
 		if pause := float64(consumed) / c.limit; pause*1e9 > limitGrain {
 			c.readDeadline = 0
 			c.pauseFor(pause)
-			c.limited = true
 		}
 	}
 	c.armAlarm()
@@ -653,10 +651,9 @@ func (c *conn) ring() {
 	}
 	if passed(c.pausedUntil) {
 		c.pausedUntil = 0
-		if c.limited && !c.paused {
+		if c.state == stateOpen && !c.paused { // as server_epoll of 13.0.6 does
 			c.setReadDeadline(math.NaN())
 		}
-		c.limited = false
 	}
 	c.update()
 }

@@ -526,6 +526,18 @@ func TestPauseFor(t *testing.T) {
 	l.wantData(h, "ended")
 }
 
+func TestPauseForRestartsTheReadTimeout(t *testing.T) {
+	l := newTestLoop(t)
+	h, _ := l.accept(0)
+	l.num(h, cmdReadDeadline, -1)
+	l.num(h, cmdPauseFor, 100)
+	l.step(0)
+	l.advance(101)
+	l.quiet()
+	l.advance(DefaultSettings().ReadTimeout + 1)
+	l.await(ReadTimeout, h)
+}
+
 func TestHeldWritesLeaveWhenReleased(t *testing.T) {
 	l := newTestLoop(t)
 	h, peer := l.accept(0)

@@ -332,6 +332,26 @@ describe("close", function ()
 		rec:expect("onconnect ondisconnect");
 	end);
 
+	it("by destroy may happen in onpredrain", function ()
+		local rec = h.recorder({ onpredrain = function (conn) conn:destroy(); end }, { "onpredrain", "ondrain" });
+		local conn, peer = h.accepted(rec);
+		conn:write("x");
+		local function goes_on()
+			h.run_until(function () return peer.ended; end, "the end");
+			assert.is_nil((conn:write("x")));
+		end
+		h.deviation("before 13.0.7 an error about a nil conn leaves loop()", {
+			epoll = function ()
+				assert.has.errors(function () h.run_until(function () return peer.ended; end, "the end"); end);
+			end;
+			epoll13_7 = goes_on;
+			go = goes_on;
+		});
+		h.run_for(0.01);
+		assert.equal(1, rec:count("onpredrain"));
+		assert.equal(0, rec:count("ondrain"));
+	end);
+
 	it("by closeall ends everything", function ()
 		local rec = h.recorder();
 		local conn = h.accepted(rec);

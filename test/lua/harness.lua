@@ -34,16 +34,26 @@ if lfs.attributes(prosody_lib .. "/loader.lua") then
 	harness.prosody = 13;
 end
 
--- Which of the values of a deviation applies. 13.0.5 keeps every stopped timer in mind; Debian
--- 13 has that too, in its 13.0.1.
-local function reference()
-	if harness.prosody == 12 then return "epoll12"; end
-	local file = assert(io.open(prosody_lib .. "/net/server_epoll.lua"));
-	local keeps = file:read("*a"):find("\n\tclosedtimers[id] = true;", 1, true);
+local function prosody_file(name)
+	local file = assert(io.open(prosody_lib .. "/" .. name));
+	local text = file:read("*a");
 	file:close();
-	return keeps and "epoll13_5" or "epoll13";
+	return text;
 end
-harness.reference = reference();
+
+-- Which values of a deviation apply, the most exact first: epoll13_7 is for 13.0.7 and what came
+-- after it. Debian's 13.0.1 has the timers of 13.0.5, which keep every stopped one in mind.
+local function references()
+	if harness.prosody == 12 then return { "epoll12", "epoll" }; end
+	local keys = { "epoll13", "epoll" };
+	local release = prosody_file("prosody.version"):match("^13%.0%.(%d+)");
+	local timers = prosody_file("net/server_epoll.lua"):find("\n\tclosedtimers[id] = true;", 1, true) and 5 or 0;
+	for patch = 1, math.max(tonumber(release) or 99, timers) do -- 99: a nightly build has no number
+		table.insert(keys, 1, "epoll13_" .. math.tointeger(patch));
+	end
+	return keys;
+end
+harness.references = references();
 
 function harness.util(name)
 	return require(prefix .. "util." .. name);
@@ -78,20 +88,14 @@ end
 harness.now = socket.gettime;
 
 -- The value (or the result of the function) that this backend is held to.
--- Keys: epoll12, epoll13, epoll13_5 where that is another, or epoll for all, and go.
+-- Keys: epoll12, epoll13, epoll13_5 from 13.0.5 on, or epoll for all, and go.
 function harness.deviation(why, values)
 	assert(type(why) == "string", "a deviation needs its reason");
-	local key = "go";
-	if not harness.go then
-		key = harness.reference;
-		if values[key] == nil and key == "epoll13_5" then
-			key = "epoll13";
-		end
-		if values[key] == nil and values.epoll ~= nil then
-			key = "epoll";
-		end
+	local value;
+	for _, key in ipairs(harness.go and { "go" } or harness.references) do
+		value = values[key];
+		if value ~= nil then break; end
 	end
-	local value = values[key];
 	if type(value) == "function" then
 		return value();
 	end

@@ -248,6 +248,23 @@ describe("wrapclient of a table around a socket", function ()
 		assert.is_nil((conn:resume()));
 	end);
 
+	it("has its read timeout again after a pause for its limit", function ()
+		h.settings({ read_timeout = 0.3 });
+		local object, peer = shim_pair();
+		local rec = h.recorder();
+		local conn = wrap(object, rec);
+		rec:wait("onconnect");
+		conn:setlimit(1000);
+		peer:send(("x"):rep(10));
+		rec:wait_bytes(10);
+		local function ends() assert.equal("read timeout", rec:wait("ondisconnect")[1]); end
+		h.deviation("before 13.0.6 nothing ends a connection that is silent after the pause", {
+			epoll = function () h.run_for(0.5); rec:expect("onconnect onincoming"); end;
+			epoll13_6 = ends;
+			go = ends;
+		});
+	end);
+
 	it("sends its output before it closes", function ()
 		local object, peer = shim_pair();
 		peer.reading = false;

@@ -117,6 +117,20 @@ describe("timeout", function ()
 		assert.equal("read timeout", rec:wait("ondisconnect")[1]);
 	end);
 
+	it("of reading begins anew after pausefor", function ()
+		h.settings({ read_timeout = 0.3 });
+		local rec = h.recorder();
+		local conn = h.accepted(rec);
+		conn:setreadtimeout(false);
+		conn:pausefor(0.01);
+		local function ends() assert.equal("read timeout", rec:wait("ondisconnect")[1]); end
+		h.deviation("before 13.0.6 nothing ends a connection that is silent after the pause", {
+			epoll = function () h.run_for(0.5); rec:expect("onconnect"); end;
+			epoll13_6 = ends;
+			go = ends;
+		});
+	end);
+
 	it("of writing ends a connection whose peer does not read #row26", function ()
 		h.settings({ send_timeout = 0.1 });
 		local rec = h.recorder();
