@@ -112,29 +112,43 @@ void backend_closed(void) { backends--; }
 
 #define MB (1024 * 1024ULL)
 
-/* Bytes of address space that the process has. 0 if that cannot be read. */
-static unsigned long long address_space_in_use(void)
+/* A field of /proc/self/statm (proc(5), 1 is the first), in bytes. 0 if that cannot be read. */
+static unsigned long long in_use(int field)
 {
-	char line[128];
+	char line[128], *next = line;
+	unsigned long long pages = 0;
 	if (!read_line("/proc/self/statm", line, sizeof line))
 		return 0;
-	return strtoull(line, NULL, 10) * (unsigned long long)sysconf(_SC_PAGESIZE);
+	while (field-- > 0)
+		pages = strtoull(next, &next, 10);
+	return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
 /*
  * What Go's tables and heap take, and libc's for the first of its threads: measured,
- * by trying limits, and something to work with. docs/install.md has the figure.
+ * by trying limits, and something to work with. docs/install.md has the figures.
+ * Data is what of it can be written: Go's table of its heap, and what process.go takes of the heap.
  */
 #define ADDRESS_SPACE ((sizeof(void *) == 8 ? 1536 : 512) * MB)
+#define DATA ((sizeof(void *) == 8 ? 288 : 192) * MB)
 
-static bool has_address_space(char *text, size_t size)
+static const struct memory_limit {
+	int resource, field; /* field: of statm, what counts for it */
+	unsigned long long needed;
+	const char *name, *what;
+} memory_limits[] = {
+	{RLIMIT_AS, 1, ADDRESS_SPACE, "RLIMIT_AS", "address space"},
+	{RLIMIT_DATA, 6, DATA, "RLIMIT_DATA", "data"},
+};
+
+static bool has_memory(const struct memory_limit *m, char *text, size_t size)
 {
 	struct rlimit limit;
-	unsigned long long used = address_space_in_use();
-	if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= used + ADDRESS_SPACE)
+	unsigned long long used = in_use(m->field);
+	if (getrlimit(m->resource, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= used + m->needed)
 		return true;
-	snprintf(text, size, "RLIMIT_AS allows %llu MB of address space, %llu MB are in use, %llu MB more are needed",
-		(unsigned long long)limit.rlim_cur / MB, used / MB, ADDRESS_SPACE / MB);
+	snprintf(text, size, "%s allows %llu MB of %s, %llu MB are in use, %llu MB more are needed", m->name,
+		(unsigned long long)limit.rlim_cur / MB, m->what, used / MB, m->needed / MB);
 	return false;
 }
 
@@ -159,4 +173,7 @@ static bool has_descriptors(char *text, size_t size)
 }
 
 /* Whether there is what Go takes as it starts and what the loop needs to begin with. */
-bool host_has_room(char *text, size_t size) { return has_address_space(text, size) && has_descriptors(text, size); }
+bool host_has_room(char *text, size_t size)
+{
+	return has_memory(&memory_limits[0], text, size) && has_memory(&memory_limits[1], text, size) && has_descriptors(text, size);
+}

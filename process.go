@@ -42,7 +42,7 @@ var (
 func init() {
 	limitThreads() // before a collection, which would use all processors
 	tls.PaceGarbageCollection()
-	takeAddressSpace()
+	takeHeapSpace()
 	startPoller()
 }
 
@@ -57,20 +57,24 @@ func limitThreads() {
 }
 
 // heapSpace is how far Go's heap may grow, in bytes, where the host limits
-// address space (host.c).
+// address space or data (host.c).
 const heapSpace = 128 << 20
 
-// takeAddressSpace has Go's runtime take address space for its heap, which it
-// never gives back, as long as there is some. libc takes more with each thread
-// that allocates, and gets along without; Go would end the process. No page of it
-// is touched.
-func takeAddressSpace() {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_AS, &limit) != nil || limit.Cur == unix.RLIM_INFINITY {
+// takeHeapSpace has Go's runtime map its heap, which it never gives back, as long
+// as there is room: RLIMIT_DATA counts what is mapped for writing, used or not. libc
+// takes more with each thread that allocates, and gets along without; Go would end
+// the process. No page of it is touched.
+func takeHeapSpace() {
+	if !limited(unix.RLIMIT_AS) && !limited(unix.RLIMIT_DATA) {
 		return
 	}
 	runtime.KeepAlive(make([]byte, heapSpace))
 	runtime.GC()
+}
+
+func limited(resource int) bool {
+	var limit unix.Rlimit
+	return unix.Getrlimit(resource, &limit) == nil && limit.Cur != unix.RLIM_INFINITY
 }
 
 // startPoller has Go's runtime open its epoll descriptor, which it does for the

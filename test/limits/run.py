@@ -4,6 +4,7 @@
     run.py nproc FROM-TO [--processors 2,16,64] [--seconds 2]    RLIMIT_NPROC
     run.py pids  FROM-TO ...                                     pids.max of a cgroup, version 1 or 2
     run.py as    FROM-TO[:STEP] ...                              RLIMIT_AS, in MB
+    run.py data  FROM-TO[:STEP] ...                              RLIMIT_DATA, in MB
     run.py files FROM-TO ...                                     RLIMIT_NOFILE
     run.py short                                                 some of each, for test/run
 
@@ -27,7 +28,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CPATH = f"{HERE.parent.parent}/build/?.so"
 USER = 61234  # nobody's
 AT_ONCE = 50
-REFUSED = {"nproc": "RLIMIT_NPROC is", "pids": "pids.max is", "as": "RLIMIT_AS allows", "files": "RLIMIT_NOFILE is"}
+REFUSED = {"nproc": "RLIMIT_NPROC is", "pids": "pids.max is", "as": "RLIMIT_AS allows",
+           "data": "RLIMIT_DATA allows", "files": "RLIMIT_NOFILE is"}
 MOST_THREADS = 16
 
 
@@ -80,8 +82,8 @@ def start(kind, limit, processors, pem, cgroup):
     elif kind == "pids":
         cgroup.limit(limit)
         enter = cgroup.enter
-    elif kind == "as":
-        command = ["prlimit", f"--as={limit << 20}"] + command
+    elif kind in ("as", "data"):
+        command = ["prlimit", f"--{kind}={limit << 20}"] + command
     elif kind == "files":
         command = ["prlimit", f"--nofile={limit}"] + command
     return subprocess.Popen(command, env=dict(os.environ, GOMAXPROCS=str(processors)), text=True, preexec_fn=enter,
@@ -161,7 +163,7 @@ def attempt(kind, limit, processors, seconds, pem, cgroup):
     if word == "refused" and server.returncode == 0 and not err and REFUSED[kind] in rest:
         return "refused", None
     # So little that Lua itself does not start: no matter of ours.
-    if kind in ("as", "files") and not re.search(r"server|fatal|runtime", rest + err):
+    if kind in ("as", "data", "files") and not re.search(r"server|fatal|runtime", rest + err):
         return "nothing runs", None
     return "fails", f"status {server.returncode}: {rest} {err[:500]}"
 
@@ -209,6 +211,7 @@ def main():
         else:
             print("nproc: not tried, because that takes root")
         failed += sweep("as", range(200, 1801, 200), [2], 0.3, pem)
+        failed += sweep("data", range(32, 513, 48), [2], 0.3, pem)
         failed += sweep("files", range(3, 24, 2), [2], 0, pem)
         return failed
 
