@@ -211,7 +211,7 @@ def main():
         else:
             print("nproc: not tried, because that takes root")
         failed += sweep("as", range(200, 1801, 200), [2], 0.3, pem)
-        failed += sweep("data", range(32, 513, 48), [2], 0.3, pem)
+        failed += sweep("data", range(64, 513, 112), [2], 0.3, pem)
         failed += sweep("files", range(3, 24, 2), [2], 0, pem)
         return failed
 
