@@ -19,7 +19,7 @@ type crew struct {
 	stop    bool
 }
 
-// A client does the same again and again, as a coroutine: where it would wait for the server it lets others go on.
+// A client is a coroutine: where it would wait for the server it lets others go on.
 // A goroutine, which Go's scheduler parks and wakes, takes more of the processors.
 type client struct {
 	crew    *crew
@@ -34,7 +34,15 @@ type client struct {
 // begins with a call of started.
 func repeat(o options, once func(*client) error, started func()) (int, spent, error) {
 	runtime.LockOSThread()
-	c, err := newCrew(o.conns, once)
+	c, err := newCrew(o.conns, func(client *client) error {
+		for !client.crew.stop {
+			if err := once(client); err != nil {
+				return err
+			}
+			client.crew.count++
+		}
+		return nil
+	})
 	if err != nil {
 		return 0, spent{}, err
 	}
@@ -55,10 +63,18 @@ func repeat(o options, once func(*client) error, started func()) (int, spent, er
 	if err != nil {
 		return 0, spent{}, err
 	}
-	return done, after.since(before), c.finish()
+	c.stop = true // each client is to finish what it is at
+	if err := c.drain(dialTimeout); err != nil {
+		return 0, spent{}, err
+	}
+	if c.working > 0 {
+		return 0, spent{}, fmt.Errorf("%d clients got no answer within %v", c.working, dialTimeout)
+	}
+	return done, after.since(before), nil
 }
 
-func newCrew(size int, once func(*client) error) (*crew, error) {
+// newCrew starts that many clients. What each does is a coroutine, which runs until it would wait.
+func newCrew(size int, do func(*client) error) (*crew, error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -68,11 +84,7 @@ func newCrew(size int, once func(*client) error) (*crew, error) {
 		client := &client{crew: c, number: number}
 		client.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 			client.yield = yield
-			for client.err == nil && !c.stop {
-				if client.err = once(client); client.err == nil {
-					c.count++
-				}
-			}
+			client.err = do(client)
 		})
 		c.clients = append(c.clients, client)
 	}
@@ -94,15 +106,10 @@ func (c *crew) work(duration time.Duration) error {
 	return nil
 }
 
-// finish waits until each client has done what it is at.
-func (c *crew) finish() error {
-	c.stop = true
-	until := time.Now().Add(dialTimeout)
-	for c.working > 0 {
-		left := time.Until(until)
-		if left <= 0 {
-			return fmt.Errorf("%d clients got no answer within %v", c.working, dialTimeout)
-		}
+// drain waits until all clients have ended, or for that long.
+func (c *crew) drain(patience time.Duration) error {
+	until := time.Now().Add(patience)
+	for left := patience; c.working > 0 && left > 0; left = time.Until(until) {
 		if err := c.turn(left); err != nil {
 			return err
 		}
@@ -150,6 +157,12 @@ func (c *client) dial(o options) (*transport, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// release makes the connection wait by itself, without the crew.
+func (c *client) release(t *transport) error {
+	t.waiting, t.wait = false, await
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(c.crew.poll, unix.EPOLL_CTL_DEL, t.fd, nil))
 }
 
 func (c *client) wait(fd int, events int16) error {

@@ -83,6 +83,13 @@ func tlsConfig(o options) (*tls.Config, error) {
 	// No ClientSessionCache: no resumption. The server's certificate is not this program's concern, and to
 	// verify it would only take time from the server; so would a key share that OpenSSL 3.0 does not know.
 	config := &tls.Config{ServerName: o.name, InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}}
+	switch o.group {
+	case "":
+	case "X25519MLKEM768":
+		config.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768}
+	default:
+		return nil, fmt.Errorf("-group is %q; only X25519MLKEM768 is known", o.group)
+	}
 	switch o.tls {
 	case 0:
 		return nil, nil

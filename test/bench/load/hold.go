@@ -3,10 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"runtime"
 	"sync"
 )
 
@@ -16,7 +13,7 @@ type holdResult struct {
 	Held int `json:"held"`
 }
 
-// hold opens connections, and keeps them until its standard input ends.
+// hold opens connections, which then stay open.
 func hold(o options) (any, error) {
 	config, err := tlsConfig(o)
 	if err != nil {
@@ -26,11 +23,6 @@ func hold(o options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	fmt.Println("holding")
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
-		return nil, err
-	}
-	runtime.KeepAlive(held)
 	return holdResult{len(held)}, nil
 }
 

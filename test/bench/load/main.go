@@ -2,14 +2,16 @@
 //
 //	load echo      -addr 127.0.0.1:5222 -conns 64 -size 128 [-tls 13] [-idle 10000] [-pause 1ms]
 //	load bulk      -addr 127.0.0.1:5222 [-tls 13]
-//	load handshake -addr 127.0.0.1:5223 -conns 128 [-tls 12]
+//	load handshake -addr 127.0.0.1:5223 -conns 128 [-tls 12] [-resume] [-group X25519MLKEM768]
 //	load login     -addr 127.0.0.1:5222 -conns 32 [-tls 13]
 //	load messages  -addr 127.0.0.1:5222 -conns 64 [-tls 13] [-rate 4000]
+//	load muc       -addr 127.0.0.1:5222 -conns 200 [-tls 13] [-websocket]
+//	load wave      -addr 127.0.0.1:5222 -conns 2000 [-tls 13] [-at-once 32]
 //	load hold      -addr 127.0.0.1:5222 -conns 2000 [-tls 13] [-received 1048576]
 //
 // -time says how long it measures, after -warm, which it does not count; -pid is the server's process,
-// whose CPU time it reads at both ends. hold prints "holding" and keeps its idle connections until
-// its standard input ends.
+// whose CPU time it reads at both ends. hold and wave keep their connections, after the line was
+// printed, until standard input ends.
 //
 // It shares the machine with what it measures, so it must be cheap: one thread, with an epoll
 // of its own, speaks on all connections.
@@ -19,6 +21,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"runtime/debug"
@@ -38,6 +41,12 @@ type options struct {
 	duration time.Duration
 	warm     time.Duration
 	pid      int
+
+	websocket bool
+	resume    bool
+	group     string
+	atOnce    int
+	patience  time.Duration
 }
 
 var modes = map[string]func(options) (any, error){
@@ -47,7 +56,11 @@ var modes = map[string]func(options) (any, error){
 	"hold":      hold,
 	"login":     login,
 	"messages":  messages,
+	"muc":       muc,
+	"wave":      wave,
 }
+
+var holding = map[string]bool{"hold": true, "wave": true}
 
 // Beyond the time that it measures, for connecting and for a server that answers no more.
 const grace = 90 * time.Second
@@ -56,12 +69,12 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
 	if len(os.Args) < 2 || modes[os.Args[1]] == nil {
-		log.Fatal("the first argument must be a mode: echo, bulk, handshake, login, messages or hold")
+		log.Fatal("the first argument must be a mode: echo, bulk, handshake, login, messages, muc, wave or hold")
 	}
 	mode := os.Args[1]
 	opts := parse(os.Args[2:])
 	debug.SetGCPercent(800) // memory is cheaper than CPU time here
-	if mode != "hold" {
+	if !holding[mode] {
 		time.AfterFunc(opts.warm+opts.duration+grace, func() { log.Fatalf("%s did not end in time", mode) })
 	}
 	result, err := modes[mode](opts)
@@ -73,6 +86,9 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(string(line))
+	if holding[mode] {
+		io.Copy(io.Discard, os.Stdin) // whatever ends it
+	}
 }
 
 func parse(args []string) options {
@@ -89,6 +105,11 @@ func parse(args []string) options {
 	flags.DurationVar(&o.pause, "pause", 0, "how long to wait between an answer and the next message")
 	flags.DurationVar(&o.duration, "time", 2*time.Second, "how long to measure")
 	flags.DurationVar(&o.warm, "warm", 300*time.Millisecond, "how long to run before that")
+	flags.BoolVar(&o.websocket, "websocket", false, "speak WebSocket")
+	flags.BoolVar(&o.resume, "resume", false, "resume one session again and again")
+	flags.StringVar(&o.group, "group", "", "the only key exchange to offer: X25519MLKEM768; none: X25519 and P-256")
+	flags.IntVar(&o.atOnce, "at-once", 0, "how many log in at the same time; 0: all")
+	flags.DurationVar(&o.patience, "patience", 2*time.Minute, "how long a wave may take")
 	flags.IntVar(&o.pid, "pid", 0, "the server's process")
 	flags.Parse(args) // ends the program if it fails
 	return o

@@ -15,13 +15,14 @@ type session struct {
 	transport *transport
 	stream    io.ReadWriter // the transport, or TLS over it
 	host      string
+	framed    bool // in WebSocket
 	user      string
 	config    *tls.Config // nil: no STARTTLS
 	buffer    []byte      // received, not used yet
 }
 
 func newSession(o options, config *tls.Config, number int, t *transport) session {
-	return session{transport: t, stream: t, host: o.name, user: userName(number), config: config}
+	return session{transport: t, stream: t, host: o.name, framed: o.websocket, user: userName(number), config: config}
 }
 
 const resource = "bench"
@@ -30,6 +31,13 @@ func userName(number int) string { return fmt.Sprintf("user%d", number) }
 
 // login goes from nothing to a bound resource.
 func (s *session) login() error {
+	if s.framed {
+		socket, err := openWebSocket(s.stream, s.host)
+		if err != nil {
+			return fmt.Errorf("WebSocket: %w", err)
+		}
+		s.stream = socket
+	}
 	if err := s.open(); err != nil {
 		return err
 	}
@@ -48,6 +56,10 @@ func (s *session) login() error {
 }
 
 func (s *session) open() error {
+	if s.framed {
+		_, err := s.ask("</stream:features>", "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='%s' version='1.0'/>", s.host)
+		return err
+	}
 	_, err := s.ask("</stream:features>", "<?xml version='1.0'?><stream:stream to='%s' version='1.0' "+
 		"xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", s.host)
 	return err
@@ -87,7 +99,7 @@ func (s *session) authenticate() error {
 }
 
 func (s *session) bind() error {
-	_, err := s.ask("</iq>", "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"+
+	_, err := s.ask("</iq>", "<iq xmlns='jabber:client' type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"+
 		"<resource>%s</resource></bind></iq>", resource)
 	return err
 }
