@@ -1,4 +1,4 @@
-"""Runs one case: each backend has its turn in every round, so that they share the weather."""
+"""Runs one case: each side has its turn in every round, so that they share the weather."""
 
 import sys
 
@@ -6,8 +6,6 @@ from process import NAME, EchoServer, Failed
 from prosody import Prosodys
 
 import authority  # beside process's server
-
-MAY_FAIL = {"event"}  # it gets "-" instead
 
 
 def progress(text):
@@ -18,8 +16,8 @@ def progress(text):
 class Bench:
     """What the cases are run with: the load generator, servers, certificates."""
 
-    def __init__(self, folder, backends, rounds, load):
-        self.folder, self.backends, self.rounds, self.load = folder, backends, rounds, load
+    def __init__(self, folder, sides, rounds, load):
+        self.folder, self.sides, self.rounds, self.load = folder, sides, rounds, load
         self.pems = {}
         self.servers = {}  # the echo servers of this case
         self.failures = []
@@ -34,35 +32,41 @@ class Bench:
             self.pems[key] = folder / f"{NAME}.pem"
         return self.pems[key]
 
-    def echo_server(self, backend, key):
-        if backend not in self.servers:
-            self.servers[backend] = EchoServer(backend, self.folder, self.pem(key))
-            self.servers[backend].wait()
-        return self.servers[backend]
+    def place(self, case):
+        """Puts the load generator where the case wants it; returns the server's processors."""
+        servers, self.load.processors = case.processors()
+        return servers
+
+    def echo_server(self, side, case):
+        processors = self.place(case)
+        if side not in self.servers:
+            self.servers[side] = EchoServer(side, self.folder, self.pem(case.key), case.tls, processors)
+            self.servers[side].wait()
+        return self.servers[side]
 
     def stop_servers(self):
         while self.servers:
             self.servers.popitem()[1].kill()
 
-    def prosodys(self, backend, key, gc):
-        return Prosodys(backend, self.folder, self.pem(key), gc)
+    def prosodys(self, side, case):
+        return Prosodys(side, self.folder, self.pem(case.key), case.settings, self.place(case))
 
     def measure(self, case):
-        """backend -> what each round gave; nothing for one that cannot."""
-        values = {backend: [] for backend in self.backends}
+        """side's name -> what each round gave; nothing for one that cannot."""
+        values = {side.name: [] for side in self.sides}
         failed = set()
         rounds = min(self.rounds, case.rounds)
         try:
             for number in range(rounds):
-                for backend in [name for name in self.backends if name not in failed]:
-                    progress(f"{case.name}: round {number + 1} of {rounds}, {backend}")
+                for side in [side for side in self.sides if side not in failed]:
+                    progress(f"{case.name}: round {number + 1} of {rounds}, {side.name}")
                     try:
-                        values[backend].append(case.turn(self, backend))
+                        values[side.name].append(case.turn(self, side))
                     except Failed as error:
-                        failed.add(backend)
-                        self.broken |= backend not in MAY_FAIL
-                        values[backend].clear()
-                        self.failures.append(f"{case.name}, {backend}: {'; '.join(str(error).splitlines())}")
+                        failed.add(side)
+                        self.broken |= side.name not in case.may_fail
+                        values[side.name].clear()
+                        self.failures.append(f"{case.name}, {side.name}: {'; '.join(str(error).splitlines())}")
         finally:
             self.stop_servers()
             progress("")

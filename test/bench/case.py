@@ -3,10 +3,13 @@
 import dataclasses
 import typing
 
+from process import TOGETHER, apart
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """`of` is what is held against the limit: the "ratio" to epoll, or the "value" itself."""
+    """`of` is what is held against the limit: how many times "better" than the reference, the "value" itself, or how much
+    "more" it is than the reference's."""
 
     limit: float
     of: str
@@ -17,20 +20,20 @@ class Target:
         return value >= self.limit if self.at_least else value <= self.limit
 
 
-def ratio_at_most(limit, text=None):
-    return Target(limit, "ratio", False, f"≤ {text or limit}")
+def better_by(limit):
+    return Target(limit, "better", True, f"≥ {limit:.2f} times")
 
 
-def ratio_at_least(limit):
-    return Target(limit, "ratio", True, f"≥ {limit}")
-
-
-def at_most(limit, unit):
-    return Target(limit, "value", False, f"≤ {limit} {unit}")
+def at_most(limit, unit=""):
+    return Target(limit, "value", False, f"≤ {limit} {unit}".strip())
 
 
 def at_least(limit):
     return Target(limit, "value", True, f"≥ {limit}")
+
+
+def at_most_above(limit, unit):
+    return Target(limit, "more", False, f"≤ tuned + {limit} {unit}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +43,11 @@ class Metric:
     more_is_better: bool = False
     target: typing.Optional[Target] = None
     digits: int = 1
-    against: typing.Optional[str] = None  # epoll's value that go's is compared with, if not the same one
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Those that inherit say what one turn of a backend is."""
+    """Those that inherit say what one turn of a side is."""
 
     name: str
     title: str
@@ -53,31 +55,39 @@ class Case:
     measure: typing.Callable
     rounds: int = 1000  # at most
     key: str = "ec"  # of the server's certificate
+    apart: bool = False  # the server has one processor, the load generator the others
+    may_fail: frozenset = frozenset({"event"})  # sides that get "-" instead
 
-    def turn(self, bench, backend):
+    def processors(self):
+        return apart() if self.apart else TOGETHER
+
+    def turn(self, bench, side):
         raise NotImplementedError
 
 
 class ProgramCase(Case):
     """A program that is told the backend and measures itself; measure(backend) -> {key: value}"""
 
-    def turn(self, bench, backend):
-        return self.measure(backend)
+    def turn(self, bench, side):
+        return self.measure(side.backend)
 
 
+@dataclasses.dataclass(frozen=True)
 class EchoCase(Case):
     """One echo server for all rounds; measure(load, server) -> {key: value}"""
 
-    def turn(self, bench, backend):
-        return self.measure(bench.load, bench.echo_server(backend, self.key))
+    tls: str = ""  # fields of the context, as Lua
+
+    def turn(self, bench, side):
+        return self.measure(bench.load, bench.echo_server(side, self))
 
 
-class FreshEchoCase(Case):
+class FreshEchoCase(EchoCase):
     """A new echo server for each round, where what it did before would show."""
 
-    def turn(self, bench, backend):
+    def turn(self, bench, side):
         try:
-            return self.measure(bench.load, bench.echo_server(backend, self.key))
+            return super().turn(bench, side)
         finally:
             bench.stop_servers()
 
@@ -86,7 +96,7 @@ class FreshEchoCase(Case):
 class ProsodyCase(Case):
     """measure(load, prosodys) -> {key: value}; prosodys.one() starts a new Prosody."""
 
-    gc: str = "incremental"
+    settings: str = ""  # lines of its configuration
 
-    def turn(self, bench, backend):
-        return self.measure(bench.load, bench.prosodys(backend, self.key, self.gc))
+    def turn(self, bench, side):
+        return self.measure(bench.load, bench.prosodys(side, self))

@@ -1,5 +1,6 @@
-"""Measures the backends side by side, prints a table, draws a chart."""
+"""Measures the backends side by side, prints a table."""
 
+import fnmatch
 import os
 import pathlib
 import resource
@@ -10,14 +11,18 @@ import tempfile
 import echo_cases
 import machine
 import prosody_cases
+import results
+import room_cases
+import size_cases
 import report
 from bench import Bench
-from process import HERE, Load
+from process import Load
+from sides import SIDES
 
-RESULTS = HERE.parent.parent / "build" / "bench"
 SUITES = {
-    "benchmark": ("A bare Lua server", echo_cases.CASES, "epoll event go"),
-    "prosody": ("A whole Prosody", prosody_cases.CASES, "epoll go"),
+    "benchmark": ("A bare Lua server", echo_cases.CASES, "epoll tuned event go"),
+    "prosody": ("A whole Prosody", prosody_cases.CASES + room_cases.CASES + size_cases.CASES
+                + prosody_cases.GENERATIONAL_CASES + room_cases.GENERATIONAL_CASES, "epoll tuned go"),
 }
 
 
@@ -27,9 +32,9 @@ def chosen(cases):
     if wanted == ["list"]:
         print("\n".join(f"{case.name:20} {case.title}" for case in cases))
         sys.exit()
-    if unknown := set(wanted) - set(names):
+    if unknown := [pattern for pattern in wanted if not fnmatch.filter(names, pattern)]:
         sys.exit(f"no case is called {', '.join(unknown)}; BENCH=list names them")
-    return [case for case in cases if not wanted or case.name in wanted]
+    return [case for case in cases if not wanted or any(fnmatch.fnmatch(case.name, pattern) for pattern in wanted)]
 
 
 def run(cases, bench, title):
@@ -40,37 +45,35 @@ def run(cases, bench, title):
         lines.extend(new)
         print("\n".join(new), flush=True)
 
+    sides = [side.name for side in bench.sides]
     say(f"{title}, the medians of {bench.rounds} rounds of {bench.load.seconds:g} s. {machine.describe()}.", "")
-    say(*report.header(bench.backends))
+    say(*report.header(sides))
     rows = []
     for case in cases:
         new = report.rows_of(case, bench.measure(case))
         rows += new
-        say(*report.lines_of(new, bench.backends))
+        say(*report.lines_of(new, sides))
     say("", f"Other processes took {others.share():.0%} of the machine meanwhile.", *(f"- {failure}" for failure in bench.failures))
     return lines, rows
 
 
-def keep(name, lines):
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    file = RESULTS / f"{name}.md"
-    file.write_text("\n".join(lines) + "\n")
-    print(f"kept in {file}", file=sys.stderr)
+def taking_part(names):
+    if unknown := set(names) - SIDES.keys():
+        sys.exit(f"BACKENDS has {', '.join(unknown)}; there are {', '.join(SIDES)}")
+    return [SIDES[name] for name in names]
 
 
-def measure(name, wanted, draw):
-    title, _, backends = SUITES[name]
+def measure(name, wanted):
+    title, cases, names = SUITES[name]
+    sides = taking_part((os.environ.get("BACKENDS") or names).split())
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         load = Load(folder, float(os.environ.get("DURATION") or 2))
-        backends = (os.environ.get("BACKENDS") or backends).split()
-        bench = Bench(folder, backends, int(os.environ.get("ROUNDS") or 5), load)
+        bench = Bench(folder, sides, int(os.environ.get("ROUNDS") or 5), load)
         lines, rows = run(wanted, bench, title)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    keep(name if draw else f"{name}-part", lines)
-    if draw:
-        draw(rows, RESULTS / f"{name}.svg")
+    results.keep(name if wanted == cases else f"{name}-part", lines, rows)
     return bench.broken
 
 
@@ -78,15 +81,11 @@ def main():
     name = sys.argv[1] if len(sys.argv) > 1 else "benchmark"
     if len(sys.argv) > 2 or name not in SUITES:
         sys.exit("usage: run [prosody]")
-    cases = SUITES[name][1]
-    wanted = chosen(cases)
-    draw = None
-    if wanted == cases:
-        from chart import draw  # a part has no chart, and needs no matplotlib
+    wanted = chosen(SUITES[name][1])
     # Every connection is one in the server, and one in the load generator.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     try:
-        sys.exit(measure(name, wanted, draw))
+        sys.exit(measure(name, wanted))
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

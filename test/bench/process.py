@@ -1,6 +1,7 @@
 """The processes of a measurement: the echo server, other Lua programs, the load generator."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -18,10 +19,34 @@ import server  # noqa: E402 (it lives next door)
 NAME = "bench.example.net"
 PROSODY_LIB = os.environ.get("PROSODY_LIB") or server.release.LIB
 START_SECONDS = 20
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# Which processors the server gets, and which the load generator; None: all.
+TOGETHER = None, None
 
 
 class Failed(Exception):
     """A process did not do what was asked of it."""
+
+
+def apart():
+    """One processor for the server, the others for the load generator."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        raise Failed("server and load generator need a processor each")
+    return {first}, set(others)
+
+
+def before_exec(processors):
+    """What a child does before it becomes another program."""
+    server.die_with_parent()
+    if processors:
+        os.sched_setaffinity(0, processors)
+
+
+def start(command, processors=None, **options):
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=functools.partial(before_exec, processors), **options)
 
 
 def lua():
@@ -71,6 +96,10 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise Failed("no Rss in smaps_rollup")
 
+    def cpu_seconds(self):
+        """CPU time of all its threads so far."""
+        return sum(map(int, pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
+
     def wait(self):
         """Wait until all its ports answer."""
         end = time.monotonic() + START_SECONDS
@@ -94,13 +123,12 @@ class Server:
 
 
 class EchoServer(Server):
-    def __init__(self, backend, folder, pem):
+    def __init__(self, side, folder, pem, tls, processors):
         self.ports = self.port, self.tls_port = server.free_ports(2)
-        self.log = folder / f"echo-{backend}.log"
+        self.log = folder / f"echo-{side.name}.log"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                lua_command("echo.lua", backend, self.port, self.tls_port, pem), env=lua_environment(),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=server.die_with_parent)
+            self.process = start(lua_command("echo.lua", side.backend, self.port, self.tls_port, pem, side.settings, tls),
+                                 processors, env=lua_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def said(self):
         return "\n".join(server.tail(self.log, 5))
@@ -112,15 +140,15 @@ class Load:
     def __init__(self, folder, seconds):
         self.program = folder / "load"
         self.seconds = seconds
+        self.processors = None
         subprocess.run([os.environ.get("GO", "go"), "build", "-buildvcs=false", "-o", self.program, "."],
                        cwd=HERE / "load", check=True)
 
     def _start(self, mode, port, options):
         arguments = [f"-{name}={value}" for name, value in options.items()]
         # In a session of its own, which is what Linux shares the processors among: two generators must not wait for each other.
-        return subprocess.Popen([self.program, mode, f"-addr=127.0.0.1:{port}", f"-name={NAME}", *arguments], text=True,
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                start_new_session=True, preexec_fn=server.die_with_parent)
+        return start([self.program, mode, f"-addr=127.0.0.1:{port}", f"-name={NAME}", *arguments], self.processors, text=True,
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def start(self, mode, port, seconds=None, **options):
         return self._start(mode, port, {"time": f"{seconds or self.seconds}s"} | options)
@@ -135,11 +163,13 @@ class Load:
         return self.result(self.start(mode, port, **options))
 
     @contextlib.contextmanager
-    def hold(self, port, count, **options):
-        process = self._start("hold", port, {"conns": count} | options)
+    def hold(self, mode, port, **options):
+        """Gives what the generator says when all are connected, which they are until the end."""
+        process = self._start(mode, port, options)
         try:
-            if process.stdout.readline().strip() != "holding":
+            line = process.stdout.readline()
+            if not line:
                 raise Failed(process.stderr.read().strip())
-            yield
+            yield json.loads(line)
         finally:
             process.communicate()

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import tempfile
 
-from process import HERE, NAME, Server, lua_environment, server
+from process import HERE, NAME, Server, lua_environment, server, start
 
 USERS = 64
 PASSWORD = "bench"  # the load generator's
 SALT = "salt"  # one for all: the load generator derives the key once
 ITERATIONS = 10000  # Prosody's default
-GC = {"incremental": "", "generational": 'gc = { mode = "generational" }'}
+GENERATIONAL = 'gc = { mode = "generational" }\n'
 
 
 def account():
@@ -26,21 +26,26 @@ def account():
 
 
 class Prosody(Server):
-    def __init__(self, backend, folder, gc):
-        self.ports = self.port, = server.free_ports(1)
+    """In a folder that has data and certificates. Its log is at level warn."""
+
+    def __init__(self, side, folder, settings, processors):
+        self.ports = self.port, self.http_port = server.free_ports(2)
+        if "@HTTP_PORT@" not in settings:
+            self.ports = self.port,
         self.log = folder / "prosody.log"
         self.console = folder / "console.log"
         config = folder / "prosody.cfg.lua"
         text = (HERE / "prosody.cfg.lua.in").read_text()
-        for name, value in {"BACKEND": backend, "FOLDER": folder, "GC": GC[gc], "C2S_PORT": self.port, "NAME": NAME}.items():
+        values = {"SETTINGS": settings, "BACKEND": side.backend, "NETWORK": side.settings, "FOLDER": folder,  # settings name others
+                  "C2S_PORT": self.port, "HTTP_PORT": self.http_port, "NAME": NAME}
+        for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
         config.write_text(text)
         program = f"{server.release.PROGRAMS}/prosody"
         environment = {k: v for k, v in lua_environment().items() if k != "LUA_PATH"}  # it has its own
         with open(self.console, "wb") as console:
-            self.process = subprocess.Popen(
-                [program, "--config", config, "-F"], env=environment, stdin=subprocess.DEVNULL, stdout=console,
-                stderr=console, start_new_session=True, preexec_fn=server.die_with_parent)
+            self.process = start([program, "--config", config, "-F"], processors, env=environment,
+                                 stdin=subprocess.DEVNULL, stdout=console, stderr=console)
 
     def said(self):
         return "\n".join(server.tail(self.console, 5) + server.tail(self.log, 5))
@@ -49,26 +54,33 @@ class Prosody(Server):
 class Prosodys:
     """Starts one after the other, each as new: a closed session stays in memory for five minutes."""
 
-    def __init__(self, backend, folder, pem, gc):
-        self.backend, self.folder, self.pem, self.gc = backend, folder, pem, gc
+    def __init__(self, side, folder, pem, settings, processors):
+        self.side, self.folder, self.pem, self.settings, self.processors = side, folder, pem, settings, processors
 
     @contextlib.contextmanager
-    def one(self):
+    def home(self, users=USERS):
+        """A folder with accounts, in which one can be started more than once."""
         with tempfile.TemporaryDirectory(prefix="prosody-", dir=self.folder) as name:
             folder = type(self.folder)(name)
-            self._prepare(folder)
-            prosody = Prosody(self.backend, folder, self.gc)
-            try:
-                prosody.wait()
-                yield prosody
-            finally:
-                prosody.kill()
+            accounts = folder / "data" / NAME.replace(".", "%2e") / "accounts"
+            accounts.mkdir(parents=True)
+            text = account()
+            for number in range(users):
+                (accounts / f"user{number}.dat").write_text(text)
+            (folder / "certs").mkdir()
+            shutil.copy(self.pem, folder / "certs")
+            yield folder
 
-    def _prepare(self, folder):
-        accounts = folder / "data" / NAME.replace(".", "%2e") / "accounts"
-        accounts.mkdir(parents=True)
-        text = account()
-        for number in range(USERS):
-            (accounts / f"user{number}.dat").write_text(text)
-        (folder / "certs").mkdir()
-        shutil.copy(self.pem, folder / "certs")
+    @contextlib.contextmanager
+    def within(self, folder):
+        prosody = Prosody(self.side, folder, self.settings, self.processors)
+        try:
+            prosody.wait()
+            yield prosody
+        finally:
+            prosody.kill()
+
+    @contextlib.contextmanager
+    def one(self, users=USERS):
+        with self.home(users) as folder, self.within(folder) as prosody:
+            yield prosody
