@@ -88,6 +88,11 @@ bench-prosody: need-go $(bench_so) ## the same with a whole Prosody
 	@scripts/install-deps bench
 	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run prosody
 
+.PHONY: bench-publish
+bench-publish: ## put the tables of the last bench and bench-prosody into docs/benchmarks.md
+	@scripts/install-deps bench
+	@exec test/bench/run publish
+
 .PHONY: so
 so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.so
 	@mkdir -p $(BUILD)/net

@@ -78,9 +78,12 @@ def measure(name, wanted):
 
 
 def main():
+    if sys.argv[1:] == ["publish"]:
+        import publish  # needs matplotlib
+        return publish.main()
     name = sys.argv[1] if len(sys.argv) > 1 else "benchmark"
     if len(sys.argv) > 2 or name not in SUITES:
-        sys.exit("usage: run [prosody]")
+        sys.exit("usage: run [prosody | publish]")
     wanted = chosen(SUITES[name][1])
     # Every connection is one in the server, and one in the load generator.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)

@@ -18,7 +18,7 @@ import server  # noqa: E402 (it lives next door)
 
 NAME = "bench.example.net"
 PROSODY_LIB = os.environ.get("PROSODY_LIB") or server.release.LIB
-START_SECONDS = 20
+START_SECONDS = 120  # hundreds of hosts take a while
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,8 +60,9 @@ def lua_command(script, *args):
     return [lua(), *loader, HERE / script, *map(str, args)]
 
 
-def lua_environment():
-    return os.environ | {
+def lua_environment(preload=""):
+    preloaded = {"LD_PRELOAD": preload} if preload else {}
+    return os.environ | preloaded | {
         "LUA_PATH": f"{PROSODY_LIB}/?.lua;;",
         "LUA_CPATH": f"{server.MODULE_FOLDER}/?.so;{PROSODY_LIB}/?.so;;",
     }
@@ -128,7 +129,7 @@ class EchoServer(Server):
         self.log = folder / f"echo-{side.name}.log"
         with open(self.log, "wb") as log:
             self.process = start(lua_command("echo.lua", side.backend, self.port, self.tls_port, pem, side.settings, tls),
-                                 processors, env=lua_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                 processors, env=lua_environment(side.preload), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def said(self):
         return "\n".join(server.tail(self.log, 5))

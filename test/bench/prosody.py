@@ -42,7 +42,7 @@ class Prosody(Server):
             text = text.replace(f"@{name}@", str(value))
         config.write_text(text)
         program = f"{server.release.PROGRAMS}/prosody"
-        environment = {k: v for k, v in lua_environment().items() if k != "LUA_PATH"}  # it has its own
+        environment = {k: v for k, v in lua_environment(side.preload).items() if k != "LUA_PATH"}  # it has its own
         with open(self.console, "wb") as console:
             self.process = start([program, "--config", config, "-F"], processors, env=environment,
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console)

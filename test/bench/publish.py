@@ -18,7 +18,3 @@ def main():
         text = re.sub(rf"(<!-- {name} -->\n).*(<!-- end of {name} -->)", lambda found: f"{found[1]}{table}{found[2]}", text, flags=re.S)
     page.write_text(text)
     chart.draw([summary for name in SUITES for summary in results.summaries(name)], DOCS / "benchmark.svg")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The sides of a comparison: a backend, and the network_settings that it gets."""
+"""The sides of a comparison: a backend, and what it is run with."""
 
 import dataclasses
 
@@ -7,7 +7,8 @@ import dataclasses
 class Side:
     name: str
     backend: str
-    settings: str = ""  # as Lua
+    settings: str = ""  # network_settings, as Lua
+    preload: str = ""  # a library, for LD_PRELOAD
 
 
 # "tuned" is server_epoll without the two defaults that cost it most: Nagle's algorithm delays small packets, and a short
@@ -19,6 +20,8 @@ SIDES = {side.name: side for side in (
     Side("go", "go"),
     Side("go-alone", "go", "io_thread = false"),
     Side("go-thread", "go", "io_thread = true"),
+    Side("go-jemalloc", "go", preload="libjemalloc.so.2"),
+    Side("tuned-jemalloc", "epoll", "nagle = false; tcp_backlog = 4096", preload="libjemalloc.so.2"),
 )}
 
 REFERENCE = "tuned"  # what "go" is judged against
