@@ -9,7 +9,7 @@ import resource
 import subprocess
 import time
 
-from process import HERE, lua
+from process import HERE, PROSODY_LIB, lua
 
 
 def output(*command):
@@ -28,10 +28,14 @@ def package(name):
     return output("dpkg-query", "-Wf", "${Version}", name) or "of unknown version"
 
 
+def prosody():
+    return pathlib.Path(f"{PROSODY_LIB}/prosody.version").read_text().strip()
+
+
 def describe():
     commit = output("git", "describe", "--always", "--dirty") or "unknown"
     return (f"{datetime.date.today()}, commit {commit}; {processor()}, {os.cpu_count()} cores, Linux {platform.release()}; "
-            f"{output(lua(), '-v').split('  ')[0]}, Prosody {package('prosody')}, lua-event {package('lua-event')}, "
+            f"{output(lua(), '-v').split('  ')[0]}, Prosody {prosody()}, lua-event {package('lua-event')}, "
             f"{output('openssl', 'version').split(' (')[0]}, {output(os.environ.get('GO', 'go'), 'version').removeprefix('go version ')}")
 
 

@@ -14,10 +14,11 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
-import server  # noqa: E402 (it lives next door)
+import release  # noqa: E402 (it lives next door)
+import server  # noqa: E402
 
 NAME = "bench.example.net"
-PROSODY_LIB = os.environ.get("PROSODY_LIB") or server.release.LIB
+PROSODY_LIB = os.environ.get("PROSODY_LIB") or release.LIB
 START_SECONDS = 120  # hundreds of hosts take a while
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from process import HERE, NAME, Server, lua_environment, server, start
+from process import HERE, NAME, Server, lua_environment, release, server, start
 
 USERS = 64
 PASSWORD = "bench"  # the load generator's
@@ -41,10 +41,9 @@ class Prosody(Server):
         for name, value in values.items():
             text = text.replace(f"@{name}@", str(value))
         config.write_text(text)
-        program = f"{server.release.PROGRAMS}/prosody"
         environment = {k: v for k, v in lua_environment(side.preload).items() if k != "LUA_PATH"}  # it has its own
         with open(self.console, "wb") as console:
-            self.process = start([program, "--config", config, "-F"], processors, env=environment,
+            self.process = start([f"{release.PROGRAMS}/prosody", "--config", config, "-F"], processors, env=environment,
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console)
 
     def said(self):
