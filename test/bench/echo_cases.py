@@ -141,7 +141,7 @@ def per_connection(limit):
 CASES = [
     EchoCase("echo", "echo of 128 bytes, 64 connections", per_message(6, 1.6), echo(64)),
     EchoCase("echo-tls", "echo of 128 bytes, 64 connections, TLS 1.3", per_message(8, 1.6), echo(64, 13)),
-    EchoCase("one-cpu-echo", "the same, without TLS, the server on one processor", per_message(rate_limit=1.4), echo(64), apart=True),
+    EchoCase("one-cpu-echo", "echo of 128 bytes, 64 connections, the server on one processor", per_message(rate_limit=1.4), echo(64), apart=True),
     EchoCase("rtt", "echo of 128 bytes, 1 connection", round_trip(1.0), echo(1)),
     EchoCase("rtt-tls", "echo of 128 bytes, 1 connection, TLS 1.3", round_trip(), echo(1, 13)),
     *map(few_connections, (4, 8, 16, 32)),

@@ -96,7 +96,7 @@ def one_cpu(load, prosodys):
 
 
 CASES = cases_of("", "", "") + [
-    ProsodyCase("one-cpu-messages", "the same messages, Prosody on one processor", message_metrics(1.3), chat, apart=True),
-    ProsodyCase("one-cpu-login", "the same logins, Prosody on one processor", login_metrics(1.2), one_cpu, apart=True),
+    ProsodyCase("one-cpu-messages", "chat messages, Prosody on one processor", message_metrics(1.3), chat, apart=True),
+    ProsodyCase("one-cpu-login", "STARTTLS logins, Prosody on one processor", login_metrics(1.2), one_cpu, apart=True),
 ]
 GENERATIONAL_CASES = cases_of("-generational", ", generational gc", GENERATIONAL)

@@ -30,8 +30,8 @@ def room_metrics(rate_limit=None, lua_limit=None, p99_limit=None):
         Metric("lua", "main thread, µs a delivery", target=lua_limit and better_by(1 / lua_limit)),
         Metric("process", "process, µs a delivery"),
         Metric("rate", "deliveries a second", True, rate_limit and better_by(rate_limit), 0),
-        Metric("p50_us", "until the last has it: median, µs", digits=0),
-        Metric("p99_us", "the same: p99, µs", target=p99_limit and better_by(1 / p99_limit), digits=0),
+        Metric("p50_us", "until the last has it, median, µs", digits=0),
+        Metric("p99_us", "until the last has it, p99, µs", target=p99_limit and better_by(1 / p99_limit), digits=0),
         Metric("joins", "joins a second", True),
     )
 
@@ -43,10 +43,10 @@ def case(name, title, metrics, occupants, websocket=False, settings="", **option
 
 CASES = [
     case("muc-200", "a room of 200, one speaker, STARTTLS", room_metrics(lua_limit=0.65, p99_limit=0.8), 200),
-    case("muc-200-websocket", "the same over WebSocket", room_metrics(), 200, True),
+    case("muc-200-websocket", "a room of 200, one speaker, WebSocket", room_metrics(), 200, True),
     case("muc-500", "a room of 500, one speaker, STARTTLS", room_metrics(), 500, rounds=3),
-    case("muc-500-websocket", "the same over WebSocket", room_metrics(lua_limit=0.65), 500, True, rounds=3),
-    case("one-cpu-muc", "a room of 200 over STARTTLS, Prosody on one processor", room_metrics(rate_limit=1.2), 200, apart=True),
+    case("muc-500-websocket", "a room of 500, one speaker, WebSocket", room_metrics(lua_limit=0.65), 500, True, rounds=3),
+    case("one-cpu-muc", "a room of 200, Prosody on one processor", room_metrics(rate_limit=1.2), 200, apart=True),
 ]
 GENERATIONAL_CASES = [
     case("muc-200-generational", "a room of 200, one speaker, STARTTLS, generational gc", room_metrics(lua_limit=0.55), 200,
