@@ -91,12 +91,12 @@ def cases_of(suffix, note, settings):
     ]
 
 
-def one_cpu(load, prosodys):
+def starttls_logins(load, prosodys):
     return logins(load, prosodys, conns=32, tls=13)
 
 
 CASES = cases_of("", "", "") + [
     ProsodyCase("one-cpu-messages", "chat messages, Prosody on one processor", message_metrics(1.3), chat, apart=True),
-    ProsodyCase("one-cpu-login", "STARTTLS logins, Prosody on one processor", login_metrics(1.2), one_cpu, apart=True),
+    ProsodyCase("one-cpu-login", "STARTTLS logins, Prosody on one processor", login_metrics(1.2), starttls_logins, apart=True),
 ]
 GENERATIONAL_CASES = cases_of("-generational", ", generational gc", GENERATIONAL)
