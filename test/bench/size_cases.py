@@ -112,5 +112,5 @@ CASES = [
         Metric("start", "RSS at start, MB", target=better_by(2), digits=0),
         Metric("reloaded", f"RSS after {RELOADS} reloads, MB", target=better_by(2), digits=0),
         Metric("cpu", "CPU of a reload, s", target=better_by(2), digits=2),
-    ), hosts, settings=many_hosts(), rounds=2),
+    ), hosts, settings=many_hosts(), rounds=1),
 ]
