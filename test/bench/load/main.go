@@ -62,9 +62,6 @@ var modes = map[string]func(options) (any, error){
 
 var holding = map[string]bool{"hold": true, "wave": true}
 
-// Beyond the time that it measures, for connecting and for a server that answers no more.
-const grace = 90 * time.Second
-
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("load: ")
@@ -75,7 +72,7 @@ func main() {
 	opts := parse(os.Args[2:])
 	debug.SetGCPercent(800) // memory is cheaper than CPU time here
 	if !holding[mode] {
-		time.AfterFunc(opts.warm+opts.duration+grace, func() { log.Fatalf("%s did not end in time", mode) })
+		time.AfterFunc(opts.warm+opts.duration+opts.patience, func() { log.Fatalf("%s did not end in time", mode) })
 	}
 	result, err := modes[mode](opts)
 	if err != nil {
@@ -109,7 +106,7 @@ func parse(args []string) options {
 	flags.BoolVar(&o.resume, "resume", false, "resume one session again and again")
 	flags.StringVar(&o.group, "group", "", "the only key exchange to offer: X25519MLKEM768; none: X25519 and P-256")
 	flags.IntVar(&o.atOnce, "at-once", 0, "how many log in at the same time; 0: all")
-	flags.DurationVar(&o.patience, "patience", 2*time.Minute, "how long a wave may take")
+	flags.DurationVar(&o.patience, "patience", 2*time.Minute, "how long a wave, or all but what is measured, may take")
 	flags.IntVar(&o.pid, "pid", 0, "the server's process")
 	flags.Parse(args) // ends the program if it fails
 	return o
