@@ -12,15 +12,14 @@ WEBSOCKET = '''modules_enabled = { "saslauth", "tls", "websocket" }
 http_ports = { @HTTP_PORT@ }
 consider_websocket_secure = true
 '''
+JOIN_PATIENCE = "5m"  # 500 that join get 250,000 presences
 
 
 def room(occupants, websocket):
     def measure(load, prosodys):
         with prosodys.one(occupants) as prosody:
-            if websocket:
-                result = load.run("muc", prosody.http_port, pid=prosody.pid, conns=occupants, websocket="true")
-            else:
-                result = load.run("muc", prosody.port, pid=prosody.pid, conns=occupants, tls=13)
+            port, options = (prosody.http_port, {"websocket": "true"}) if websocket else (prosody.port, {"tls": 13})
+            result = load.run("muc", port, pid=prosody.pid, conns=occupants, patience=JOIN_PATIENCE, **options)
         return rates(result | {"joins": result["joins"] / result["join_seconds"]})
     return measure
 
@@ -44,8 +43,8 @@ def case(name, title, metrics, occupants, websocket=False, settings="", **option
 CASES = [
     case("muc-200", "a room of 200, one speaker, STARTTLS", room_metrics(lua_limit=0.65, p99_limit=0.8), 200),
     case("muc-200-websocket", "a room of 200, one speaker, WebSocket", room_metrics(), 200, True),
-    case("muc-500", "a room of 500, one speaker, STARTTLS", room_metrics(), 500, rounds=3),
-    case("muc-500-websocket", "a room of 500, one speaker, WebSocket", room_metrics(lua_limit=0.65), 500, True, rounds=3),
+    case("muc-500", "a room of 500, one speaker, STARTTLS", room_metrics(), 500, rounds=2),
+    case("muc-500-websocket", "a room of 500, one speaker, WebSocket", room_metrics(lua_limit=0.65), 500, True, rounds=2),
     case("one-cpu-muc", "a room of 200, Prosody on one processor", room_metrics(rate_limit=1.2), 200, apart=True),
 ]
 GENERATIONAL_CASES = [
