@@ -1,11 +1,11 @@
 package tls
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -19,13 +19,17 @@ import (
 // is looked for again the next time. A file that changes is seen by the next
 // store: Prosody makes new contexts when it reloads. "TRUSTED CERTIFICATE"
 // blocks, which carry OpenSSL's own notes on trust, are not read.
+//
+// Stores share the parsed content of equal files (pemFile), but never what they
+// trust: each one knows only its own file, and what it found itself.
 type CAStore struct {
 	dirs []string
+	file *pemFile
 
 	mu      sync.Mutex
-	certs   map[string][]*certFacts // by canonical subject
-	crls    map[string][]*crl       // by canonical issuer
-	crlNext map[string]int          // by path without N: the first not read yet
+	found   trustIndex     // in dirs
+	read    []*pemFile     // those that found is made of: others may share them
+	crlNext map[string]int // by path without N: the first not read yet
 }
 
 // NewCAStore reads the file at once and the directory only as names are asked
@@ -33,11 +37,7 @@ type CAStore struct {
 // that LuaSec has in the parentheses of "error loading CA locations (%s)", but
 // for a file that cannot be opened: there LuaSec has "(null)".
 func NewCAStore(file, path string) (*CAStore, error) {
-	s := &CAStore{
-		certs:   map[string][]*certFacts{},
-		crls:    map[string][]*crl{},
-		crlNext: map[string]int{},
-	}
+	s := &CAStore{file: &pemFile{}, crlNext: map[string]int{}}
 	for _, dir := range strings.Split(path, ":") {
 		if dir != "" {
 			s.dirs = append(s.dirs, dir)
@@ -46,26 +46,11 @@ func NewCAStore(file, path string) (*CAStore, error) {
 	if file == "" {
 		return s, nil
 	}
-	if err := s.addFile(file); err != nil {
+	var err error
+	if s.file, err = readCAFile(file); err != nil {
 		return nil, err
 	}
 	return s, nil
-}
-
-func (s *CAStore) addFile(file string) error {
-	if f, err := os.Stat(file); err == nil && f.IsDir() {
-		return errNothingFound // fopen works on it, and no more
-	}
-	data, err := readFile(file)
-	if err != nil {
-		return err
-	}
-	certs, crls, err := parsePEM(data)
-	if err == nil && certs == nil && crls == nil {
-		err = errNothingFound
-	}
-	s.add(certs, crls)
-	return err
 }
 
 // OpenSSL's words.
@@ -74,17 +59,6 @@ var (
 	errWrongTag     = errors.New("wrong tag")
 )
 
-func (s *CAStore) add(certs []*certFacts, crls []*crl) {
-	for _, c := range certs {
-		if !contains(s.certs[c.subject], c) {
-			s.certs[c.subject] = append(s.certs[c.subject], c)
-		}
-	}
-	for _, c := range crls {
-		s.crls[c.issuer] = append(s.crls[c.issuer], c)
-	}
-}
-
 // bySubject returns the certificates of one canonical name.
 func (s *CAStore) bySubject(name string) []*certFacts {
 	if s == nil {
@@ -92,16 +66,27 @@ func (s *CAStore) bySubject(name string) []*certFacts {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.certs[name] == nil {
+	if s.file.certs[name] == nil && s.found.certs[name] == nil {
 		for _, dir := range s.dirs {
 			for n := 0; s.addHashed(filepath.Join(dir, nameHash(name)), n); n++ {
 			}
-			if s.certs[name] != nil {
+			if s.found.certs[name] != nil {
 				break
 			}
 		}
 	}
-	return s.certs[name]
+	return both(s.file.certs[name], s.found.certs[name])
+}
+
+// both is a before b. It copies only if neither is empty.
+func both[T any](a, b []T) []T {
+	switch {
+	case len(b) == 0:
+		return a
+	case len(a) == 0:
+		return b
+	}
+	return slices.Concat(a, b)
 }
 
 // addHashed reads one file of certificates, if there is one. Of a broken link
@@ -115,8 +100,10 @@ func (s *CAStore) addHashed(base string, n int) bool {
 	if err != nil {
 		return true
 	}
-	certs, _, _ := parsePEM(data) // what comes before a broken one counts
-	s.add(certs, nil)
+	p := s.keep(data) // what comes before a broken one counts
+	for _, certs := range p.certs {
+		s.found.add(certs, nil)
+	}
 	return true
 }
 
@@ -134,7 +121,7 @@ func (s *CAStore) crlsBy(issuer string) []*crl {
 			s.crlNext[base]++
 		}
 	}
-	return s.crls[issuer]
+	return both(s.file.crls[issuer], s.found.crls[issuer])
 }
 
 func (s *CAStore) addHashedCRL(base string) bool {
@@ -146,38 +133,19 @@ func (s *CAStore) addHashedCRL(base string) bool {
 	if err != nil {
 		return true
 	}
-	_, crls, _ := parsePEM(data)
-	s.add(nil, crls)
+	p := s.keep(data)
+	for _, crls := range p.crls {
+		s.found.add(nil, crls)
+	}
 	return true
 }
 
-// parsePEM reads certificates and CRLs among anything else, up to what is broken.
-// A certificate that OpenSSL reads and Go does not is left out; certs is not nil
-// even if it was the only one, because the file does have a certificate.
-func parsePEM(data []byte) (certs []*certFacts, crls []*crl, err error) {
-	for {
-		block, rest, err := nextPEM(data)
-		if block == nil || err != nil {
-			return certs, crls, err
-		}
-		data = rest
-		switch block.Type {
-		case "CERTIFICATE", "X509 CERTIFICATE":
-			if _, ok := derSequence(block.Bytes); !ok {
-				return certs, crls, errWrongTag
-			}
-			if certs == nil {
-				certs = []*certFacts{}
-			}
-			if x, err := x509.ParseCertificate(block.Bytes); err == nil {
-				certs = append(certs, newCertFacts(x))
-			}
-		case "X509 CRL":
-			c, err := parseCRL(block.Bytes)
-			if err != nil {
-				return certs, crls, errWrongTag
-			}
-			crls = append(crls, c)
-		}
+// keep parses a file, and keeps the result for others that may share it. It adds
+// no file twice, because a peer can ask for names whose hash is that of another.
+func (s *CAStore) keep(data []byte) *pemFile {
+	p := pemFileOf(data)
+	if !slices.Contains(s.read, p) {
+		s.read = append(s.read, p)
 	}
+	return p
 }

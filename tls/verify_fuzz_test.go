@@ -50,9 +50,9 @@ func fuzzOptions(now time.Time, store, tlsa []byte, flags byte) VerifyOptions {
 	cas, _ := NewCAStore("", "")
 	for _, der := range derSplit(store) {
 		if x, err := x509.ParseCertificate(der); err == nil {
-			cas.add([]*certFacts{newCertFacts(x)}, nil)
+			cas.found.add([]*certFacts{newCertFacts(x)}, nil)
 		} else if c, err := parseCRL(der); err == nil {
-			cas.add(nil, []*crl{c})
+			cas.found.add(nil, []*crl{c})
 		}
 	}
 	o := VerifyOptions{

@@ -128,7 +128,7 @@ func (r *request) ours() (ok bool, text string) {
 	cas, _ := NewCAStore("", "")
 	for _, der := range r.roots {
 		x, _ := x509.ParseCertificate(der)
-		cas.add([]*certFacts{newCertFacts(x)}, nil)
+		cas.found.add([]*certFacts{newCertFacts(x)}, nil)
 	}
 	var chain []*x509.Certificate
 	for _, der := range r.chain {

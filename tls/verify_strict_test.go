@@ -47,7 +47,7 @@ func (p *strictPKI) verify(t *testing.T) Result {
 		}
 		chain = append(chain, x)
 	}
-	cas.add([]*certFacts{newCertFacts(chain[2])}, nil)
+	cas.found.add([]*certFacts{newCertFacts(chain[2])}, nil)
 	return Verify(chain[:2], VerifyOptions{CAs: cas, Depth: 9, Now: p.now})
 }
 
