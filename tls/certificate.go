@@ -15,8 +15,8 @@ import (
 
 // loadKeyPairs loads what certificate and key name, in LuaSec's order. Of two
 // for the same kind of key the later counts, as in OpenSSL.
-func loadKeyPairs(pairs []KeyPair, n *notices) ([]stdtls.Certificate, error) {
-	var all []stdtls.Certificate
+func loadKeyPairs(pairs []KeyPair, n *notices) ([]*stdtls.Certificate, error) {
+	var all []*stdtls.Certificate
 	for _, pair := range pairs {
 		certificate, err := loadKeyPair(pair, n)
 		if err != nil {
@@ -28,52 +28,85 @@ func loadKeyPairs(pairs []KeyPair, n *notices) ([]stdtls.Certificate, error) {
 			}
 			continue
 		}
-		all = slices.DeleteFunc(all, func(c stdtls.Certificate) bool {
+		all = slices.DeleteFunc(all, func(c *stdtls.Certificate) bool {
 			return c.Leaf.PublicKeyAlgorithm == certificate.Leaf.PublicKeyAlgorithm
 		})
 		all = append(all, certificate)
 	}
-	slices.SortStableFunc(all, func(a, b stdtls.Certificate) int { return keyRank(a) - keyRank(b) })
+	slices.SortStableFunc(all, func(a, b *stdtls.Certificate) int { return keyRank(a) - keyRank(b) })
 	return all, nil
 }
 
 // keyRank puts what costs less first; a peer that cannot verify it gets another.
-func keyRank(c stdtls.Certificate) int {
+func keyRank(c *stdtls.Certificate) int {
 	return slices.Index([]x509.PublicKeyAlgorithm{x509.ECDSA, x509.Ed25519, x509.RSA}, c.Leaf.PublicKeyAlgorithm)
 }
 
-func loadKeyPair(pair KeyPair, n *notices) (c stdtls.Certificate, err error) {
-	var key crypto.Signer
+// keyPairs are those whose key is not encrypted: whoever shares one that is must
+// have given its password, too.
+var keyPairs shared[stdtls.Certificate]
+
+// loadKeyPair reads the files of a pair, either of which may have no name. The
+// result is shared, so it must not change.
+func loadKeyPair(pair KeyPair, n *notices) (c *stdtls.Certificate, err error) {
+	var keyData, chainData []byte
 	if pair.Key != "" {
-		if key, err = loadKey(pair.Key, pair.Password); err != nil {
-			return c, err
+		if keyData, err = readFile(pair.Key); err != nil {
+			return nil, keyError(err)
+		}
+	}
+	var chainErr error // what is wrong with the key counts first
+	if pair.Certificate != "" {
+		chainData, chainErr = readFile(pair.Certificate)
+	}
+	d := digestOf(fmt.Append(nil, pair.Key != "", pair.Certificate != "", chainErr), keyData, chainData)
+	if c = keyPairs.get(d); c == nil {
+		encrypted := false
+		if ask := pair.Password; ask != nil {
+			pair.Password = func() ([]byte, bool) { encrypted = true; return ask() }
+		}
+		if c, err = parseKeyPair(pair, keyData, chainData, chainErr); err != nil {
+			return nil, err
+		}
+		if !encrypted {
+			c = keyPairs.add(d, c)
+		}
+	}
+	if c.PrivateKey != nil {
+		noteUnreadable(pair.Certificate, c.Certificate, n)
+	}
+	return c, nil
+}
+
+func parseKeyPair(pair KeyPair, keyData, chainData []byte, chainErr error) (*stdtls.Certificate, error) {
+	c := &stdtls.Certificate{}
+	var key crypto.Signer
+	var err error
+	if pair.Key != "" {
+		if key, err = wrappedKey(keyData, pair.Password); err != nil {
+			return nil, err
 		}
 		c.PrivateKey = key
 	}
 	if pair.Certificate == "" {
 		return c, nil
 	}
-	c.Certificate, c.Leaf, err = loadChain(pair.Certificate)
+	if err = chainErr; err == nil {
+		c.Certificate, c.Leaf, err = readChain(chainData)
+	}
 	if err != nil {
-		return c, fmt.Errorf("error loading certificate (%s)", reason(err))
+		return nil, fmt.Errorf("error loading certificate (%s)", reason(err))
 	}
 	if key != nil && !matches(key, c.Leaf.PublicKey) {
-		return c, errKeyMismatch
-	}
-	if key != nil {
-		noteUnreadable(pair.Certificate, c.Certificate, n)
+		return nil, errKeyMismatch
 	}
 	return c, nil
 }
 
-// loadChain reads the certificates of a file, leaf first, as
+// readChain reads the certificates of a file, leaf first, as
 // SSL_CTX_use_certificate_chain_file does. Of a leaf that crypto/x509 cannot
 // parse it returns the outline: see parseOwn.
-func loadChain(path string) (chain [][]byte, leaf *x509.Certificate, err error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
+func readChain(data []byte) (chain [][]byte, leaf *x509.Certificate, err error) {
 	if chain, err = parseChain(data); err != nil {
 		return nil, nil, err
 	}

@@ -4,24 +4,24 @@ import (
 	stdtls "crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
+	"slices"
 	"time"
 )
 
-// completeChains adds the issuers of each certificate that is alone in its file.
-// OpenSSL sends the chain that X509_verify_cert finds in the store, including the
-// root, or its beginning if there is no root (ssl_add_cert_chain in
+// completeChains returns the certificates with the issuers of each that is alone in
+// its file. OpenSSL sends the chain that X509_verify_cert finds in the store, including
+// the root, or its beginning if there is no root (ssl_add_cert_chain in
 // statem_lib.c). OpenSSL searches in every handshake; we search once, when the
 // context is made.
-func completeChains(certificates []stdtls.Certificate, cas *CAStore) {
-	if cas == nil {
-		return
-	}
-	for i := range certificates {
-		c := &certificates[i]
-		if len(c.Certificate) == 1 {
-			c.Certificate = append(c.Certificate, issuersOf(c.Leaf, cas)...)
+func completeChains(pairs []*stdtls.Certificate, cas *CAStore) (certificates []stdtls.Certificate) {
+	for _, shared := range pairs {
+		c := *shared
+		if len(c.Certificate) == 1 && cas != nil {
+			c.Certificate = slices.Concat(c.Certificate, issuersOf(c.Leaf, cas))
 		}
+		certificates = append(certificates, c)
 	}
+	return certificates
 }
 
 // issuersOf returns the chain above a certificate as DER, as far as the store has

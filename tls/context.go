@@ -13,7 +13,8 @@ import (
 // certificates and keys loaded. It does not change.
 type Context struct {
 	config       Config
-	base         *stdtls.Config // what clients and servers have in common
+	base         *stdtls.Config        // what clients and servers have in common
+	pairs        []*stdtls.Certificate // what certificates share with other contexts
 	certificates []stdtls.Certificate
 	cas          *CAStore
 	level        int
@@ -40,13 +41,13 @@ func newContext(cfg Config, n *notices) (c *Context, err error) {
 	if cfg.Mode != "server" && cfg.Mode != "client" {
 		return nil, fmt.Errorf("invalid mode (%s)", cfg.Mode)
 	}
-	if c.certificates, err = loadKeyPairs(cfg.Certificates, n); err != nil {
+	if c.pairs, err = loadKeyPairs(cfg.Certificates, n); err != nil {
 		return nil, err
 	}
 	if c.cas, err = loadCAs(cfg.CAFile, cfg.CAPath); err != nil {
 		return nil, err
 	}
-	completeChains(c.certificates, c.cas)
+	c.certificates = completeChains(c.pairs, c.cas)
 	wanted, err := wantedCiphers(cfg, n)
 	if err != nil {
 		return nil, err

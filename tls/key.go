@@ -24,12 +24,8 @@ var (
 	errKeyMismatch = errors.New("private key does not match public key")
 )
 
-// loadKey reads the first private key of a PEM file. Its errors are LuaSec's.
-func loadKey(path string, password func() ([]byte, bool)) (crypto.Signer, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, keyError(err)
-	}
+// wrappedKey is the first private key of a PEM file. Its errors are LuaSec's.
+func wrappedKey(data []byte, password func() ([]byte, bool)) (crypto.Signer, error) {
 	key, err := parseKey(data, password)
 	if err != nil {
 		return nil, keyError(err)

@@ -30,6 +30,14 @@ var unusableKeys = map[string]string{
 	"p256-pkcs8-v2-aria-256-cbc":     "unsupported cipher (OID: 1.2.410.200046.1.1.12)",
 }
 
+func loadKey(file string, password func() ([]byte, bool)) (crypto.Signer, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return wrappedKey(data, password)
+}
+
 // The files are what openssl writes; see testdata/record-keys.
 func TestKeyForms(t *testing.T) {
 	files, err := filepath.Glob(keys + "*.key")

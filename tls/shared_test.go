@@ -186,3 +186,81 @@ func TestStoresShareWhileWorkersVerify(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func pairContext(pair KeyPair, change func(*Config)) (*Context, error) {
+	cfg := Config{Mode: "server", Protocol: "any", Certificates: []KeyPair{pair}}
+	if change != nil {
+		change(&cfg)
+	}
+	c, _, err := NewContext(cfg)
+	return c, err
+}
+
+// One host's certificate is sent alone, the other's with the issuers in its store.
+func TestSharedCertificateKeepsItsOwnChain(t *testing.T) {
+	issuedFiles(t)
+	pair := KeyPair{Certificate: "leaf.crt", Key: "leaf.key"}
+	var all []*Context // the pair stays in use
+	for _, test := range []struct{ cafile, sent string }{{"", "leaf"}, {"both.crt", "leaf middle root"}, {"", "leaf"}} {
+		c, err := pairContext(pair, func(cfg *Config) { cfg.CAFile = test.cafile })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all = append(all, c); names(t, c.certificates[0].Certificate) != test.sent {
+			t.Errorf("sends %q, not %q", names(t, c.certificates[0].Certificate), test.sent)
+		}
+	}
+	runtime.KeepAlive(all)
+}
+
+func TestEqualKeyPairsAreShared(t *testing.T) {
+	pair := KeyPair{Certificate: keys + "rsa.crt", Key: keys + "rsa.key"}
+	a, _ := pairContext(pair, nil)
+	b, _ := pairContext(pair, nil)
+	if a.certificates[0].PrivateKey != b.certificates[0].PrivateKey {
+		t.Error("the key is parsed twice")
+	}
+	eventually(t, "pairs are left", func() bool { return keyPairs.len() <= 1 })
+	runtime.KeepAlive(a)
+	runtime.KeepAlive(b)
+}
+
+// A key in use must not open to who has not its password, nor a certificate to
+// who has not its key.
+func TestSharedKeyPairNeedsAllOfIt(t *testing.T) {
+	good := KeyPair{Certificate: keys + "p256.crt", Key: keys + "p256-pkcs8-aes256.key", Password: password("secret")}
+	used, err := pairContext(good, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []func() ([]byte, bool){nil, password("wrong"), password("")} {
+		bad := good
+		bad.Password = wrong
+		if _, err := pairContext(bad, nil); err == nil {
+			t.Error("no error without the password")
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	writeFile(t, empty, nil)
+	alone, err := pairContext(KeyPair{Certificate: good.Certificate}, nil)
+	if err != nil || alone.HasCertificate() {
+		t.Fatal("a certificate alone: ", err)
+	}
+	// This is in use while others name an empty key.
+	pair, err := loadKeyPair(KeyPair{Certificate: good.Certificate}, &notices{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []KeyPair{
+		{Certificate: good.Certificate, Key: empty},
+		{Certificate: good.Certificate, Key: keys + "p384.key"},
+		{Certificate: empty, Key: keys + "p256.key"},
+		{Certificate: "/no/such/file", Key: keys + "p256.key"},
+	} {
+		if _, err := pairContext(bad, nil); err == nil {
+			t.Errorf("no error for %+v", bad)
+		}
+	}
+	runtime.KeepAlive(used)
+	runtime.KeepAlive(pair)
+}
