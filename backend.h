@@ -93,8 +93,10 @@ struct backend {
 	int metatable_ref, relay_metatable_ref, socket_metatable_ref;
 	int build_table_ref, disconnect_ref; /* functions to be called protected */
 	int tls_socket_metatable_ref, context_metatable_ref, context_methods_ref;
-	int contexts_ref; /* weak: LuaSec's context → ours */
-	int alpn_ref;     /* weak: our context → its ALPN function */
+	int contexts_ref;    /* weak: LuaSec's context → ours */
+	int alpn_ref;        /* weak: our context → its ALPN function */
+	int without_cas_ref; /* weak: LuaSec's context → the { cafile, capath } that it lacks */
+	bool luasec_in_use;  /* somebody does TLS with LuaSec itself */
 	int logger_ref, log_ref, traceback_ref;
 	int nothing_ref; /* a Lua function that does nothing */
 };
@@ -227,11 +229,16 @@ struct context {
 	bool dane;
 };
 void open_tls(lua_State *L, struct backend *b);
+bool new_context(lua_State *L, struct backend *b, int config);
+void remember_context(lua_State *L, struct backend *b, int key);
 bool check_context(lua_State *L, struct backend *b, int index);
 struct context *push_context(lua_State *L, struct backend *b, int index);
 void keep_context(lua_State *L, int connection);
 void push_alpn_function(lua_State *L, struct backend *b, int context);
 int api_tls_builder(lua_State *L);
+
+/* luasec.c: ssl.newcontext */
+void wrap_luasec(lua_State *L);
 
 /* tls.c: TLS on a connection */
 void start_tls(lua_State *L, struct backend *b, int connection, struct object *o, bool direct);

@@ -1,7 +1,7 @@
 /*
  * TLS contexts. One here is a userdata with the number of Go's. Prosody 0.12
- * hands over LuaSec's contexts instead, which ssl.newcontext, wrapped below,
- * has remembered one of ours for; Prosody 13 makes them by tls_builder.
+ * hands over LuaSec's contexts instead, which ssl.newcontext (luasec.c) has
+ * remembered one of ours for; Prosody 13 makes them by tls_builder.
  */
 #define _GNU_SOURCE /* memmem */
 #include <string.h>
@@ -69,7 +69,7 @@ static void restore_passwords(lua_State *L, int top)
 }
 
 /* Pushes a context for the configuration table at index, or false and pushes the reason. */
-static bool new_context(lua_State *L, struct backend *b, int config)
+bool new_context(lua_State *L, struct backend *b, int config)
 {
 	struct sgo_text notices = {0};
 	struct sgo_error err;
@@ -119,7 +119,7 @@ static bool is_context(lua_State *L, struct backend *b, int index)
 }
 
 /* contexts[value at key] = value at the top; pops it. */
-static void remember_context(lua_State *L, struct backend *b, int key)
+void remember_context(lua_State *L, struct backend *b, int key)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, b->contexts_ref);
 	lua_pushvalue(L, key);
@@ -181,92 +181,6 @@ bool check_context(lua_State *L, struct backend *b, int index)
 	return true;
 }
 
-/* Names of curves that LuaSec's OpenSSL may not know, and that matter for Go only. */
-static void remove_new_curves(lua_State *L, int config)
-{
-	lua_getfield(L, config, "curveslist");
-	const char *list = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-	if (strstr(list, "MLKEM")) {
-		luaL_Buffer kept;
-		luaL_buffinit(L, &kept);
-		bool any = false;
-		for (size_t n; *list; list += n + (list[n] == ':')) {
-			n = strcspn(list, ":");
-			const char *name = memmem(list, n, "MLKEM", 5);
-			if (name)
-				continue;
-			if (any)
-				luaL_addchar(&kept, ':');
-			luaL_addlstring(&kept, list, n);
-			any = true;
-		}
-		luaL_pushresult(&kept);
-		if (!any) {
-			lua_pop(L, 1);
-			lua_pushnil(L);
-		}
-		lua_setfield(L, config, "curveslist");
-	}
-	lua_pop(L, 1);
-}
-
-static void push_copy(lua_State *L, int table)
-{
-	lua_newtable(L);
-	lua_pushnil(L);
-	while (lua_next(L, table)) {
-		lua_pushvalue(L, -2);
-		lua_insert(L, -2);
-		lua_rawset(L, -4);
-	}
-}
-
-/* ssl.newcontext(config): LuaSec's, remembering a context of ours for its result. The second upvalue is LuaSec's function. */
-static int wrapped_newcontext(lua_State *L)
-{
-	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
-	bool ours = b->io != 0 && may_call_go() && lua_istable(L, 1);
-	int nargs = lua_gettop(L);
-	luaL_checkstack(L, nargs + 10, "arguments");
-	lua_pushvalue(L, lua_upvalueindex(2));
-	if (ours) {
-		push_copy(L, 1);
-		remove_new_curves(L, lua_gettop(L));
-	} else {
-		lua_pushvalue(L, 1);
-	}
-	for (int i = 2; i <= nargs; i++)
-		lua_pushvalue(L, i);
-	lua_call(L, nargs, LUA_MULTRET);
-	int context = nargs + 1;
-	if (ours && lua_toboolean(L, context)) {
-		if (!new_context(L, b, 1)) {
-			lua_pushnil(L);
-			lua_insert(L, -2);
-			return 2;
-		}
-		remember_context(L, b, context);
-	}
-	return lua_gettop(L) - nargs;
-}
-
-/* Wraps ssl.newcontext, where LuaSec is installed. The backend is at index 1. */
-void wrap_luasec(lua_State *L)
-{
-	int top = lua_gettop(L);
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "ssl");
-	if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_istable(L, -1)) {
-		lua_pushvalue(L, 1);
-		lua_getfield(L, -2, "newcontext");
-		if (lua_isfunction(L, -1)) {
-			lua_pushcclosure(L, wrapped_newcontext, 2);
-			lua_setfield(L, -2, "newcontext");
-		}
-	}
-	lua_settop(L, top);
-}
-
 /* Pushes a metatable for contexts, and weak tables that go by them. */
 void open_tls(lua_State *L, struct backend *b)
 {
@@ -274,8 +188,8 @@ void open_tls(lua_State *L, struct backend *b)
 	lua_pushcfunction(L, context_gc);
 	lua_setfield(L, -2, "__gc");
 	b->context_metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	int *const refs[] = {&b->contexts_ref, &b->alpn_ref};
-	for (size_t i = 0; i < 2; i++) {
+	int *const refs[] = {&b->contexts_ref, &b->alpn_ref, &b->without_cas_ref};
+	for (size_t i = 0; i < 3; i++) {
 		lua_newtable(L);
 		lua_newtable(L);
 		lua_pushliteral(L, "k");

@@ -108,7 +108,7 @@ static void undo_open(lua_State *L, struct backend *b)
 	const int refs[] = {
 		b->objects_ref, b->timers_ref, b->params_ref, b->signals_ref, b->metatable_ref, b->relay_metatable_ref, b->socket_metatable_ref,
 		b->tls_socket_metatable_ref, b->context_metatable_ref, b->context_methods_ref, b->contexts_ref, b->alpn_ref,
-		b->build_table_ref, b->disconnect_ref, b->nothing_ref, b->logger_ref, b->log_ref, b->traceback_ref,
+		b->without_cas_ref, b->build_table_ref, b->disconnect_ref, b->nothing_ref, b->logger_ref, b->log_ref, b->traceback_ref,
 	};
 	if (b->io == 0) /* it has not got so far, or sgo_open has failed */
 		backend_closed();
