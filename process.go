@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"net.server_go/loop"
 	"net.server_go/tls"
 )
 
@@ -41,7 +42,8 @@ var (
 
 func init() {
 	limitThreads() // before a collection, which would use all processors
-	tls.PaceGarbageCollection()
+	tls.PaceGarbageCollection(loop.AvailableMemory())
+	tls.BurstOver = func() { C.sgo_drop_pages() } // those of handshakes
 	takeHeapSpace()
 	startPoller()
 }

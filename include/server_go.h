@@ -252,6 +252,12 @@ enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
 enum { SGO_THREADS = 10, SGO_ALL_THREADS = 15 };
 extern int sgo_threads; /* how many it has reserved */
 
+/*
+ * Lets go of the pages of this module that can be read from its file again. Those
+ * in use come back at once, 16 by each fault. Returns whether it could. (pages.c)
+ */
+int sgo_drop_pages(void);
+
 /* Read modes beside a size in bytes; 0 stands for the setting read_size. */
 enum { SGO_READ_ANY = -1, SGO_READ_LINES = -2 };
 

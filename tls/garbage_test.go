@@ -2,6 +2,7 @@ package tls
 
 import (
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -14,12 +15,12 @@ func forcedCollections() uint32 {
 }
 
 func TestMemoryGoesBackWhenSessionsHaveEnded(t *testing.T) {
-	bursts.mu.Lock()
-	if bursts.timer != nil {
-		bursts.timer.Stop() // earlier tests'
+	pace.mu.Lock()
+	if pace.timer != nil {
+		pace.timer.Stop() // earlier tests'
 	}
-	bursts.mu.Unlock()
-	burstOver()
+	pace.mu.Unlock()
+	pace.burstOver()
 	before := forcedCollections()
 	session := NewSession(sessionContext(t, "server", nil, "p256"), Options{})
 	for range burst - 1 {
@@ -34,5 +35,41 @@ func TestMemoryGoesBackWhenSessionsHaveEnded(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after %d sessions: no collection", burst)
 		}
+	}
+}
+
+// A small server's garbage is little, a large one's more, and neither more than the
+// memory allows.
+func TestGarbageIsInProportion(t *testing.T) {
+	const GB = 1 << 30
+	for _, test := range []struct {
+		memory   uint64
+		sessions int
+		want     int // percent
+	}{
+		{24 * GB, 0, 12}, {24 * GB, 8, 12}, {24 * GB, 40, 18}, {24 * GB, 1000, 50},
+		{GB / 2, 8, 12}, {GB / 2, 1000, 25}, {GB / 16, 1000, 12}, {1<<64 - 1, 1000, 50},
+	} {
+		func() {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+			defer debug.SetGCPercent(debug.SetGCPercent(100))
+			pace = gcPace{}
+			defer func() { pace = gcPace{} }()
+			PaceGarbageCollection(test.memory)
+			for range test.sessions {
+				pace.sessionBegun()
+			}
+			if got := debug.SetGCPercent(100); got != pace.percent || got != test.want {
+				t.Errorf("%d MB, %d sessions: %d percent, not %d", test.memory>>20, test.sessions, got, test.want)
+			}
+			for range test.sessions {
+				pace.leaves(1)
+			}
+			pace.burstOver()
+			if pace.percent != leastPercent {
+				t.Errorf("afterwards: %d percent", pace.percent)
+			}
+			pace.timer.Stop()
+		}()
 	}
 }

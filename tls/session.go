@@ -70,6 +70,7 @@ var (
 // NewSession prepares a session; Start begins it.
 func NewSession(c *Context, o Options) *Session {
 	s := &Session{context: c, first: c, options: o}
+	pace.sessionBegun()
 	if c.Server() {
 		// All else is in the configuration that gotHello returns.
 		s.conn = stdtls.Server(&s.transport, &stdtls.Config{GetConfigForClient: s.gotHello})
@@ -112,7 +113,7 @@ func (s *Session) handshake(yield func()) {
 	}
 	s.offer = nil
 	s.mu.Unlock()
-	garbageLeft()
+	pace.leaves(0)
 }
 
 // failureNotice is what an administrator has to know beside the reason.
@@ -202,6 +203,9 @@ func (s *Session) Full() bool { return s.transport.isFull() }
 // FeedEOF says that the peer's stream has ended.
 func (s *Session) FeedEOF() { s.transport.end(errCut) }
 
+// Held is how many bytes a handshake holds: what was read, and what is to be sent.
+func (s *Session) Held() int { return s.transport.held() }
+
 // ReuseOutput gives the session memory for its next output.
 func (s *Session) ReuseOutput(memory []byte) { s.transport.reuse(memory) }
 
@@ -247,7 +251,7 @@ func (s *Session) Stop() {
 
 // Release says, once, that nobody will ask the session for anything more: there
 // is memory to collect.
-func (s *Session) Release() { garbageLeft() }
+func (s *Session) Release() { pace.leaves(1) }
 
 // ConnectionState is crypto/tls's, once the session is open.
 func (s *Session) ConnectionState() stdtls.ConnectionState { return s.conn.ConnectionState() }

@@ -1,0 +1,48 @@
+package loop
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestCgroupMemory(t *testing.T) {
+	const none = math.MaxUint64
+	for _, test := range []struct {
+		what   string
+		cgroup string
+		files  map[string]string
+		want   uint64
+	}{
+		{"no cgroups", "", nil, none},
+		{"v2", "0::/a/b\n", map[string]string{"a/b/memory.max": "536870912\n"}, 512 << 20},
+		{"v2, no limit", "0::/a/b\n", map[string]string{"a/b/memory.max": "max\n"}, none},
+		{"v2, the one above", "0::/a/b\n", map[string]string{"a/memory.max": "1000\n", "a/b/memory.max": "2000\n"}, 1000},
+		{"v2 in a container", "0::/\n", map[string]string{"memory.max": "3000\n"}, 3000},
+		{"v1", "5:cpu,cpuacct:/x\n7:memory:/a\n", map[string]string{"memory/a/memory.limit_in_bytes": "4000\n"}, 4000},
+		{"v1, the host's path", "7:memory:/docker/1\n", map[string]string{"memory/memory.limit_in_bytes": "5000\n"}, 5000},
+		{"both", "7:memory:/a\n0::/\n", map[string]string{"memory/a/memory.limit_in_bytes": "9223372036854771712\n", "memory.max": "70\n"}, 70},
+		{"nonsense", "7\n\n::\n:::\n0::../../x\n", map[string]string{"memory.max": "-1"}, none},
+	} {
+		root := t.TempDir()
+		put := func(name, text string) {
+			name = filepath.Join(root, name)
+			if os.MkdirAll(filepath.Dir(name), 0o700) != nil || os.WriteFile(name, []byte(text), 0o600) != nil {
+				t.Fatal(name)
+			}
+		}
+		if test.cgroup != "" {
+			put("proc/self/cgroup", test.cgroup)
+		}
+		for name, text := range test.files {
+			put("sys/fs/cgroup/"+name, text)
+		}
+		if got := cgroupMemory(root); got != test.want {
+			t.Errorf("%s: %d, not %d", test.what, got, test.want)
+		}
+	}
+	if n := AvailableMemory(); n < 16<<20 || n > 1<<50 {
+		t.Error(n)
+	}
+}
