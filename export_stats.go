@@ -41,6 +41,7 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	}
 	out.received, out.sent = C.uint64_t(s.Received), C.uint64_t(s.Sent)
 	out.unsent, out.undelivered = C.uint64_t(s.Unsent), C.uint64_t(s.Undelivered)
+	out.buffered, out.buffers_full = C.uint64_t(s.Buffered), C.uint64_t(s.BuffersFull)
 	out.accept_errors, out.events = C.uint64_t(s.AcceptErrors), C.uint64_t(s.Events)
 	out.client_handshakes, out.server_handshakes = C.uint64_t(s.ClientHandshakes), C.uint64_t(s.ServerHandshakes)
 	out.running_handshakes = C.uint64_t(s.Running)

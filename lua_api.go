@@ -106,6 +106,7 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 
 		ProxyPorts:   t.ports("proxy_protocol_ports"),
 		ProxyTrusted: t.networks("proxy_protocol_trusted", d.ProxyTrusted),
+		BufferCeiling:       t.count("max_total_buffer_size", d.BufferCeiling, 0, math.MaxInt),
 	}
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {

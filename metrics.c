@@ -23,6 +23,8 @@ static const struct family
 	sent = {"counter", "sent", "bytes", "Bytes handed to the kernel to be sent", NULL},
 	unsent = {"gauge", "unsent", "bytes", "Output that the kernel has not taken yet", NULL},
 	undelivered = {"gauge", "undelivered", "bytes", "Input that Prosody has not taken yet", NULL},
+	buffered = {"gauge", "buffered", "bytes", "Memory of the buffers that unsent and undelivered bytes are in", NULL},
+	buffers_full = {"counter", "buffers_full", "", "Connections closed because all buffers together held too much", NULL},
 	events = {"counter", "events", "", "Events delivered to Prosody", NULL},
 	accept_errors = {"counter", "accept_errors", "", "Connections that could not be accepted", NULL},
 	refused = {"counter", "refused", "", "Connections and TLS handshakes refused by a limit", "limit"},
@@ -140,6 +142,8 @@ static int set_all(lua_State *L)
 	set(L, &sent, (double)s.sent);
 	set(L, &unsent, (double)s.unsent);
 	set(L, &undelivered, (double)s.undelivered);
+	set(L, &buffered, (double)s.buffered);
+	set(L, &buffers_full, (double)s.buffers_full);
 	set(L, &events, (double)s.events);
 	set(L, &accept_errors, (double)s.accept_errors);
 	for (int i = 0; i < SGO_LIMITS; i++)

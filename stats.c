@@ -135,11 +135,12 @@ static void set_refused(lua_State *L, const struct sgo_stats *s)
 
 static void set_queues(lua_State *L, const struct backend *b, const struct sgo_stats *s)
 {
-	lua_createtable(L, 0, 4);
+	lua_createtable(L, 0, 5);
 	set_count(L, "commands", b->commands.used);
 	set_count(L, "events", (uint64_t)(b->nevents - b->next_event));
 	set_count(L, "unsent", s->unsent);
 	set_count(L, "undelivered", s->undelivered);
+	set_count(L, "buffered", s->buffered);
 	lua_setfield(L, -2, "queues");
 }
 
@@ -154,7 +155,7 @@ int api_stats(lua_State *L)
 	push_text(L, &failures);
 	const char *lines = lua_tostring(L, -1);
 
-	lua_createtable(L, 0, 20);
+	lua_createtable(L, 0, 21);
 	lua_createtable(L, 0, 4);
 	set_objects(L, "accepted", &s, SGO_ACCEPTS);
 	set_objects(L, "outgoing", &s, SGO_DIALS);
@@ -171,6 +172,7 @@ int api_stats(lua_State *L)
 	set_count(L, "events", s.events);
 	set_count(L, "accept_errors", s.accept_errors);
 	set_refused(L, &s);
+	set_count(L, "buffers_full", s.buffers_full);
 	set_handshakes(L, &s, lines);
 	set_queues(L, b, &s);
 	set_timing(L, "turns", &b->turns);

@@ -227,6 +227,7 @@ struct sgo_stats {
 	uint64_t opened[SGO_KINDS], closed[SGO_KINDS];
 	uint64_t received, sent;           /* bytes on the wire */
 	uint64_t unsent, undelivered;      /* bytes that wait for the kernel, for Lua */
+	uint64_t buffered, buffers_full;   /* bytes of the buffers that they are in; connections closed for too many */
 	uint64_t accept_errors, events;
 	uint64_t refused[SGO_LIMITS];
 	uint64_t client_handshakes, server_handshakes, running_handshakes;

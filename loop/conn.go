@@ -82,6 +82,9 @@ type conn struct {
 	server  string // its address, of an outgoing connection
 	owed    int    // of out, at most so much answers what was read: see maxOwed
 
+	holds     int  // bytes of its buffers that are counted: see ceiling
+	throttled bool // not read, because it holds much and all together hold too much
+
 	written uint64 // bytes that the Lua side wrote
 
 	security security
@@ -135,6 +138,9 @@ func (c *conn) opening() Opened { return Opened{c.handle, c.fd, c.datagram} }
 // canRead reports whether data may be read from the socket: whether the Lua
 // side will take it, or the handshake.
 func (c *conn) canRead() bool {
+	if c.throttled {
+		return false
+	}
 	switch c.security {
 	case securityWaits:
 		return false
@@ -189,18 +195,19 @@ func (c *conn) outputWaits() bool {
 	if c.state == stateConnecting {
 		return c.wantWrite
 	}
-	return len(c.out) > 0 && !c.holds()
+	return len(c.out) > 0 && !c.keepsBack()
 }
 
-// holds reports whether output is kept back: pause_writes does not concern
+// keepsBack reports whether output is kept back: pause_writes does not concern
 // the handshake.
-func (c *conn) holds() bool { return c.held && c.security != securityHandshake }
+func (c *conn) keepsBack() bool { return c.held && c.security != securityHandshake }
 
 // update is called after anything that changes what the connection waits for.
 func (c *conn) update() {
 	if c.state == stateClosed {
 		return
 	}
+	c.account()
 	if (c.pending != nil || c.more && !c.owesMuch()) && c.mayDeliver() && !c.resuming {
 		c.resuming = true
 		c.loop.resumed = append(c.loop.resumed, c)
@@ -459,6 +466,7 @@ func (c *conn) write(data []byte) {
 		c.keepDirect()
 		c.keep(data)
 	}
+	c.account()
 	c.markDirty()
 }
 
@@ -499,7 +507,7 @@ func (c *conn) sendDatagram(data []byte) {
 
 // flush sends what it can of the output.
 func (c *conn) flush() {
-	if c.state == stateClosed || c.state == stateConnecting || c.holds() {
+	if c.state == stateClosed || c.state == stateConnecting || c.keepsBack() {
 		c.keepDirect()
 		return
 	}
@@ -697,6 +705,7 @@ func (c *conn) close() {
 	closeFD(c.fd)
 	c.loop.descriptorClosed()
 	c.direct, c.out, c.sentOut, c.pending, c.early = nil, nil, 0, nil, nil
+	c.account()
 }
 
 // sendLast sends as much of the output as the kernel takes at once.

@@ -121,6 +121,10 @@ func (s *listener) ready(uint32) {
 	if s.retry != 0 {
 		return // paused since epoll told
 	}
+	if s.loop.ceiling.tight {
+		s.failed(unix.ENOBUFS)
+		return
+	}
 	took := 0
 	for range acceptsPerStep {
 		fd, err := accept(s.fd)

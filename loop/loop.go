@@ -43,6 +43,7 @@ type Loop struct {
 	short    []*listener // could accept nothing for want of descriptors
 	now      int64       // ns since started, as of the latest event
 	arena    arena
+	ceiling  ceiling
 	starved  bool         // something could not be read before the Lua side takes what there is
 	turns    []turn       // used again by mail.takeTurns
 	coming   []Event      // what the Lua side will get next
@@ -63,6 +64,7 @@ type object interface {
 func New() (*Loop, error) {
 	l := &Loop{settings: DefaultSettings(), started: time.Now(), classic: classicPeers{}}
 	l.door.open(l)
+	l.ceiling.configure(l.settings.BufferCeiling)
 	var err error
 	if l.poller, err = newPoller(); err != nil {
 		return nil, err
@@ -121,6 +123,7 @@ func (l *Loop) Configure(s Settings) {
 	l.settings = s
 	l.door.exempt, _ = ParseNetworks(s.Exempt) // whoever made the settings has checked them
 	l.proxies.configure(s)
+	l.ceiling.configure(s.BufferCeiling)
 	l.thread.mode = s.IOThread
 }
 
@@ -235,6 +238,7 @@ func (l *Loop) flush() {
 		c.dirty = false
 		c.flush()
 	}
+	l.checkCeiling()
 }
 
 // settle learns what the Lua side took of a batch.

@@ -36,6 +36,7 @@ type Settings struct {
 	ProxyPorts, ProxyTrusted string
 
 	PostQuantum bool // key exchange with ML-KEM, where the configuration names no groups
+	BufferCeiling       int // bytes of all connections together; 0: a part of the memory
 }
 
 // DefaultSettings are what an empty network_settings means.

@@ -39,6 +39,9 @@ type Stats struct {
 	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
 	// not taken yet.
 	Unsent, Undelivered uint64
+	// Buffered is the memory of the buffers that they are in; BuffersFull is how
+	// many connections were closed because there was too much of it.
+	Buffered, BuffersFull uint64
 	// Stalls is how often the watchdog found that nothing moved.
 	Stalls uint64
 	// Goroutines and Threads are the Go runtime's, of all Loops together.
@@ -59,6 +62,7 @@ func (l *Loop) Stats() Stats {
 	defer l.gate.leave()
 	s := l.stats
 	s.Threaded, s.Switches = l.hasThread(), l.thread.switches
+	s.Buffered, s.BuffersFull = uint64(l.ceiling.held), l.ceiling.full
 	s.Stalls = l.gate.dog.stalls.Load()
 	s.Failures = make(map[string]uint64, len(l.stats.Failures))
 	for reason, n := range l.stats.Failures {

@@ -176,6 +176,12 @@ func (t *transport) isFull() bool {
 	return t.full
 }
 
+func (t *transport) held() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.taken + len(t.in) + len(t.out)
+}
+
 func (t *transport) end(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
