@@ -47,8 +47,9 @@ var BurstOver = func() {}
 
 // PaceGarbageCollection has garbage collected in proportion to the sessions that
 // there are and to memory, the bytes that the process may have.
-func PaceGarbageCollection(memory uint64) {
-	p := &pace
+func PaceGarbageCollection(memory uint64) { pace.begin(memory) }
+
+func (p *gcPace) begin(memory uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ballast = make([]byte, ballast)

@@ -53,9 +53,8 @@ func TestGarbageIsInProportion(t *testing.T) {
 		func() {
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 			defer debug.SetGCPercent(debug.SetGCPercent(100))
-			pace = gcPace{}
-			defer func() { pace = gcPace{} }()
-			PaceGarbageCollection(test.memory)
+			var pace gcPace
+			pace.begin(test.memory)
 			for range test.sessions {
 				pace.sessionBegun()
 			}
