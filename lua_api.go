@@ -104,9 +104,9 @@ func readSettings(L *lua.State, index int, maxSendBuffer float64) (loop.Settings
 		Handshakes:               t.count("limit_handshakes", d.Handshakes, 0, math.MaxInt32),
 		Exempt:                   t.networks("limit_exempt", d.Exempt),
 
-		ProxyPorts:   t.ports("proxy_protocol_ports"),
-		ProxyTrusted: t.networks("proxy_protocol_trusted", d.ProxyTrusted),
-		BufferCeiling:       t.count("max_total_buffer_size", d.BufferCeiling, 0, math.MaxInt),
+		ProxyPorts:    t.ports("proxy_protocol_ports"),
+		ProxyTrusted:  t.networks("proxy_protocol_trusted", d.ProxyTrusted),
+		BufferCeiling: t.count("max_total_buffer_size", d.BufferCeiling, 0, math.MaxInt/2), // a float64 has it
 	}
 	s.Keepalive = s.KeepaliveIdle > 0
 	if s.KeepaliveIdle == 1 && t.isBoolean("tcp_keepalive") {

@@ -35,8 +35,8 @@ type Settings struct {
 	// PROXY protocol, and come from ProxyTrusted.
 	ProxyPorts, ProxyTrusted string
 
-	PostQuantum bool // key exchange with ML-KEM, where the configuration names no groups
-	BufferCeiling       int // bytes of all connections together; 0: a part of the memory
+	PostQuantum   bool // key exchange with ML-KEM, where the configuration names no groups
+	BufferCeiling int  // bytes of all connections together; 0: a part of the memory
 }
 
 // DefaultSettings are what an empty network_settings means.
