@@ -11,6 +11,7 @@ CFLAGS ?= -O2 -g
 # For the linker of Go: no symbols. Sanitizers' reports are better with them.
 STRIP  ?= -s -w
 SO     := $(BUILD)/net/server_go.so
+built_for = $(strip $(LUA_VERSION) $(TARGET))
 NOLUA  := $(CURDIR)/build/nolua
 
 # What each Lua is called: golua's build tag, and the version in the name of its
@@ -27,6 +28,24 @@ endif
 
 cmoddir := $(prefix)/lib/lua/$(lua_abi)/net
 
+# TARGET is a processor by Debian's name, to build for it on any other. Of each the
+# oldest that Debian has: ARMv7 on armhf, and on i386 none with SSE2, without which
+# Go would end the process.
+ifneq ($(TARGET),)
+goarch_armhf   := arm
+goarch_i386    := 386
+goarch_ppc64el := ppc64le
+gnu_amd64      := x86_64-linux-gnu
+gnu_arm64      := aarch64-linux-gnu
+gnu_armhf      := arm-linux-gnueabihf
+gnu_i386       := i686-linux-gnu
+gnu_ppc64el    := powerpc64le-linux-gnu
+export GOARCH  := $(or $(goarch_$(TARGET)),$(TARGET))
+export GOARM   := 7
+export GO386   := softfloat
+export CC      := $(or $(gnu_$(TARGET)),$(TARGET)-linux-gnu)-gcc
+endif
+
 # netgo, osusergo: the standard library's own resolver and user lookup, so that
 # no more of libc runs in somebody else's process than must.
 tags := netgo,osusergo,$(lua_tag)
@@ -41,6 +60,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  LUA_VERSION=$(LUA_VERSION)   5.4, 5.3, 5.2, 5.1 or luajit'
+	@echo '  TARGET=           processor that "so" builds for: amd64, arm64, armhf or i386; else this one'
 	@echo '  BUILD=$(BUILD)       where "so" puts the module'
 	@echo '  prefix=$(prefix) where "install" puts it, below DESTDIR'
 	@echo '  BACKEND=go        what "run" and "soak" run on: go or epoll'
@@ -101,10 +121,10 @@ so: need-go $(NOLUA)/libluajit-5.1.so ## build the module, build/net/server_go.s
 	dir=$$(mktemp -d $(BUILD)/link.XXXXXX) && trap 'rm -rf $$dir' EXIT && \
 	CGO_ENABLED=1 CGO_CFLAGS="$(cgo_cflags)" CGO_LDFLAGS="-L$(NOLUA) -Wl,--as-needed $(LDFLAGS)" \
 	$(GO) build -buildmode=c-shared -buildvcs=false -trimpath -tags $(tags) \
-		-ldflags "$(STRIP) -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
+		-ldflags "$(STRIP) -buildid= -extldflags '-Wl,--version-script=$(CURDIR)/server_go.map'" \
 		-o $$dir/server_go.so . && \
 	mv -f $$dir/server_go.so $(SO)
-	@echo $(LUA_VERSION) >$(BUILD)/lua-version
+	@echo $(built_for) >$(BUILD)/built-for
 
 .PHONY: so-all
 so-all: ## build for each Lua, build/lua5.1/net/server_go.so ... build/luajit/...
@@ -127,7 +147,7 @@ need-go: # says what is wrong, where $(shell) would only be empty
 # not need root to have Go.
 $(SO): $(filter-out %_test.go,$(wildcard *.go *.c *.h */*.go include/*)) go.mod go.sum server_go.map Makefile
 	@$(MAKE) --no-print-directory so
-ifneq ($(LUA_VERSION),$(shell cat $(BUILD)/lua-version 2>/dev/null))
+ifneq ($(built_for),$(shell cat $(BUILD)/built-for 2>/dev/null))
 .PHONY: $(SO)
 endif
 
@@ -146,9 +166,14 @@ deb: need-go ## build the Debian package in build/deb/
 	@scripts/install-deps build deb
 	@GO='$(GO)' scripts/deb
 
+.PHONY: dist
+dist: need-go ## build module and package for each processor, in build/dist/
+	@scripts/install-deps build deb dist
+	@GO='$(GO)' scripts/dist
+
 .PHONY: env
 env: need-go ## print what go commands by hand need: eval "$$(make -s env)"
-	@echo 'export CGO_ENABLED=1'
+	@echo 'export CGO_ENABLED=1$(if $(TARGET), GOARCH=$(GOARCH) GOARM=$(GOARM) GO386=$(GO386) CC=$(CC))'
 	@echo 'export CGO_CFLAGS="$(cgo_cflags)"'
 	@echo 'export GOFLAGS="$${GOFLAGS-} -buildvcs=false -tags=$(tags)"'
 

@@ -11,9 +11,12 @@ static bool buffer_reserve(struct sgo_buffer *buf, size_t length)
 {
 	if (buf->size - buf->used >= length)
 		return true;
-	size_t size = buf->size ? buf->size * 2 : 4096;
-	while (size - buf->used < length)
+	size_t size = buf->size ? buf->size : 4096;
+	while (size - buf->used < length) {
+		if (size > PTRDIFF_MAX / 2)
+			return false; /* Go counts bytes in an int: 1 GiB at most on 32 bits */
 		size *= 2;
+	}
 	char *data = realloc(buf->data, size);
 	if (data == NULL)
 		return false;

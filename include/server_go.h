@@ -273,4 +273,27 @@ struct sgo_settings {
 	int fatal_errors;
 };
 
+/*
+ * The offset of the last member of what Go and C share, on each processor: it is the
+ * sum of the sizes before it, and nothing follows but what aligns an array. layout.go
+ * has Go's compiler check that it takes them for the same.
+ */
+#define SGO_LAYOUT(type, last, offset) \
+	_Static_assert(offsetof(struct type, last) == (offset) && \
+		sizeof(struct type) - (offset) - sizeof ((struct type *)0)->last < _Alignof(struct type), #type)
+#define SGO_POINTER sizeof(void *)
+SGO_LAYOUT(sgo_error, text, 0);
+SGO_LAYOUT(sgo_text, length, SGO_POINTER);
+SGO_LAYOUT(sgo_buffer, size, 2 * SGO_POINTER);
+SGO_LAYOUT(sgo_secure, length, 12);
+SGO_LAYOUT(sgo_command, length, 12);
+SGO_LAYOUT(sgo_event, refused, 37 + 2 * SGO_POINTER);
+SGO_LAYOUT(sgo_object, datagram, 12);
+SGO_LAYOUT(sgo_name, host, 8);
+SGO_LAYOUT(sgo_names, local, 120);
+SGO_LAYOUT(sgo_stats, threaded, (2 * SGO_KINDS + 13) * 8);
+SGO_LAYOUT(sgo_wait, milliseconds, 4);
+SGO_LAYOUT(sgo_settings, fatal_errors, 7 * 8 + 2 * 4);
+_Static_assert(sizeof(size_t) == SGO_POINTER && sizeof(int) == 4, "Go's C.size_t and C.int");
+
 #endif

@@ -31,16 +31,21 @@ const (
 	cmdStart                    // of a new connection: what it starts with has been told
 )
 
-const recordHeader = 16
+// RecordHeader is the size of a record before its payload, in bytes; CommandKinds
+// is the number of the last kind.
+const (
+	RecordHeader = 16
+	CommandKinds = cmdStart
+)
 
 // apply executes the records of log, in order.
 func (l *Loop) apply(log []byte) {
-	for len(log) >= recordHeader {
+	for len(log) >= RecordHeader {
 		h := Handle(binary.NativeEndian.Uint64(log))
 		kind := binary.NativeEndian.Uint32(log[8:])
 		size := int(binary.NativeEndian.Uint32(log[12:]))
-		l.command(h, kind, log[recordHeader:recordHeader+size])
-		log = log[recordHeader+(size+7)&^7:]
+		l.command(h, kind, log[RecordHeader:RecordHeader+size])
+		log = log[RecordHeader+(size+7)&^7:]
 	}
 }
 

@@ -59,5 +59,5 @@ type Event struct {
 	end      uint64 // Data: the arena's head behind its bytes
 }
 
-// batchEvents is how many descriptors one turn serves.
-const batchEvents = 256
+// BatchEvents is how many descriptors one turn serves.
+const BatchEvents = 256

@@ -53,15 +53,18 @@ const (
 	answerChosen  = 1 // text is the ALPN protocol, "" for none
 )
 
+// SecureHeader is the size of such a payload before its text, in bytes.
+const SecureHeader = 16
+
 func readSecureCommand(payload []byte) (cmd secureCommand) {
-	if len(payload) < 16 {
+	if len(payload) < SecureHeader {
 		return cmd // no context: C never sends this
 	}
 	size := binary.NativeEndian.Uint32(payload[12:])
 	return secureCommand{
 		context: Handle(binary.NativeEndian.Uint64(payload)),
 		flags:   binary.NativeEndian.Uint32(payload[8:]),
-		text:    string(payload[16:][:min(int(size), len(payload)-16)]),
+		text:    string(payload[SecureHeader:][:min(uint64(size), uint64(len(payload)-SecureHeader))]),
 	}
 }
 

@@ -62,7 +62,7 @@ func (g *gate) nobodyWaits() bool { return g.waiting.Load() == 0 }
 type stepper struct {
 	guest   *tls.Guest // nil: the Lua thread's
 	turning sync.Mutex // guards ready
-	ready   [batchEvents]unix.EpollEvent
+	ready   [BatchEvents]unix.EpollEvent
 	retired bool // under the gate
 	// Of the turn in hand: when its wait began, and whether that is for the Lua
 	// side, because there is no room to read.
