@@ -49,3 +49,31 @@ into_debian() {
 	pivot_root . mnt
 	umount -l /mnt
 }
+
+# runs_here ARCHITECTURE: sees to it that this machine runs its programs. The package qemu-user-static
+# tells the kernel how as it is installed, where systemd runs.
+runs_here() {
+	local name
+	arch-test -n "$1" >/dev/null 2>&1 && return
+	case $1 in
+	arm64) name=qemu-aarch64 ;;
+	armhf) name=qemu-arm ;;
+	*) echo "programs of $1 do not run here" >&2; return 1 ;;
+	esac
+	mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc || return
+	[[ -e /proc/sys/fs/binfmt_misc/$name ]] || cat "/usr/lib/binfmt.d/$name.conf" >/proc/sys/fs/binfmt_misc/register
+}
+
+# extracted_debian SUITE ARCHITECTURE FOLDER PACKAGE,...: puts there the files of these packages and of the essential
+# ones. None is configured, because under qemu that takes longer than all else. It is kept in build/debian for a week.
+extracted_debian() {
+	local suite=$1 architecture=$2 folder=$3 packages=$4 keep from
+	keep=build/debian/$suite-$architecture-$(cksum <<<"$packages" | cut -d ' ' -f 1).tar
+	if [[ ! $(find "$keep" -mtime -7 2>/dev/null) ]]; then
+		from=$(mirror) || return
+		mkdir -p build/debian
+		mmdebstrap --quiet --variant=extract --architectures="$architecture" --include='?essential' --include="$packages" \
+			"$suite" "$keep.$$.tar" "$from" && mv "$keep.$$.tar" "$keep" || return
+	fi
+	tar -C "$folder" -xf "$keep" && ln -s lua5.4 "$folder/usr/bin/lua" && ln -s mawk "$folder/usr/bin/awk"
+}
