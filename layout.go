@@ -39,14 +39,14 @@ var (
 	_ [C.sizeof_struct_sgo_wait]struct{}     = [unsafe.Sizeof(C.struct_sgo_wait{})]struct{}{}
 	_ [C.sizeof_struct_sgo_settings]struct{} = [unsafe.Sizeof(C.struct_sgo_settings{})]struct{}{}
 
-	_ [37 + 2*pointer]struct{}          = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
+	_ [37 + 2*pointerSize]struct{}          = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
 	_ [12]struct{}                      = [unsafe.Offsetof(C.struct_sgo_object{}.datagram)]struct{}{}
 	_ [120]struct{}                     = [unsafe.Offsetof(C.struct_sgo_names{}.local)]struct{}{}
 	_ [8 * (2*loop.Kinds + 13)]struct{} = [unsafe.Offsetof(C.struct_sgo_stats{}.threaded)]struct{}{}
 	_ [7*8 + 2*4]struct{}               = [unsafe.Offsetof(C.struct_sgo_settings{}.fatal_errors)]struct{}{}
 )
 
-const pointer = unsafe.Sizeof(uintptr(0))
+const pointerSize = unsafe.Sizeof(uintptr(0))
 
 // These package loop reads by offsets of its own.
 var (
