@@ -39,7 +39,7 @@ var (
 	_ [C.sizeof_struct_sgo_wait]struct{}     = [unsafe.Sizeof(C.struct_sgo_wait{})]struct{}{}
 	_ [C.sizeof_struct_sgo_settings]struct{} = [unsafe.Sizeof(C.struct_sgo_settings{})]struct{}{}
 
-	_ [37 + 2*pointerSize]struct{}          = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
+	_ [37 + 2*pointerSize]struct{}      = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
 	_ [12]struct{}                      = [unsafe.Offsetof(C.struct_sgo_object{}.datagram)]struct{}{}
 	_ [120]struct{}                     = [unsafe.Offsetof(C.struct_sgo_names{}.local)]struct{}{}
 	_ [8 * (2*loop.Kinds + 13)]struct{} = [unsafe.Offsetof(C.struct_sgo_stats{}.threaded)]struct{}{}
