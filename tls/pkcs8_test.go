@@ -3,6 +3,7 @@ package tls
 import (
 	"encoding/asn1"
 	"encoding/hex"
+	"math"
 	"os"
 	"testing"
 )
@@ -64,10 +65,10 @@ func TestCostlyDerivations(t *testing.T) {
 	}{
 		pbkdf2Params{Iterations: 0},
 		pbkdf2Params{Iterations: -1},
-		pbkdf2Params{Iterations: 1 << 40},
-		scryptParams{N: 1 << 40, R: 8, P: 1},
-		scryptParams{N: 1 << 14, R: 1 << 40, P: 1},
-		scryptParams{N: 1 << 14, R: 8, P: 1 << 40},
+		pbkdf2Params{Iterations: math.MaxInt},
+		scryptParams{N: math.MaxInt, R: 8, P: 1},
+		scryptParams{N: 1 << 14, R: math.MaxInt, P: 1},
+		scryptParams{N: 1 << 14, R: 8, P: math.MaxInt},
 		scryptParams{N: 0, R: 0, P: 0},
 		scryptParams{N: -1, R: -1, P: -1},
 	} {
