@@ -291,7 +291,7 @@ SGO_LAYOUT(sgo_event, refused, 37 + 2 * SGO_POINTER);
 SGO_LAYOUT(sgo_object, datagram, 12);
 SGO_LAYOUT(sgo_name, host, 8);
 SGO_LAYOUT(sgo_names, local, 120);
-SGO_LAYOUT(sgo_stats, threaded, (2 * SGO_KINDS + 13) * 8);
+SGO_LAYOUT(sgo_stats, threaded, (2 * SGO_KINDS + SGO_LIMITS + 15) * 8);
 SGO_LAYOUT(sgo_wait, milliseconds, 4);
 SGO_LAYOUT(sgo_settings, fatal_errors, 7 * 8 + 2 * 4);
 _Static_assert(sizeof(size_t) == SGO_POINTER && sizeof(int) == 4, "Go's C.size_t and C.int");
