@@ -21,6 +21,7 @@ end
 local socket = require "socket";
 local ssl = require "ssl";
 local nothing = function () end;
+pcall(require, "loader"); -- of Prosody 13, whose modules are prosody.*
 require "util.logger".add_simple_sink(nothing);
 local server;
 local folder = os.getenv("ALLOC_FILES");
