@@ -7,6 +7,8 @@ SOAK        ?= 3600
 
 # The go command: one that is new enough, if need be a pinned one that is fetched.
 GO     ?= $(shell scripts/need-go)
+# Which is new enough: a GOTOOLCHAIN of the user's may name one that is not.
+export GOTOOLCHAIN := local
 CFLAGS ?= -O2 -g
 # For the linker of Go: no symbols. Sanitizers' reports are better with them.
 STRIP  ?= -s -w
@@ -52,7 +54,7 @@ tags := netgo,osusergo,$(lua_tag)
 
 # golua bundles Lua's headers, so no liblua*-dev is needed to build. The go
 # command is asked where they are only when a recipe wants to know.
-golua_dir  = $(shell $(GO) mod download github.com/aarzilli/golua && $(GO) list -m -f '{{.Dir}}' github.com/aarzilli/golua)
+golua_dir  = $(shell export GOTOOLCHAIN=local; $(GO) mod download github.com/aarzilli/golua && $(GO) list -m -f '{{.Dir}}' github.com/aarzilli/golua)
 cgo_cflags = $(CPPFLAGS) $(CFLAGS) -I$(golua_dir)/lua/lua$(subst .,,$(lua_abi))
 
 .PHONY: help
@@ -79,6 +81,10 @@ compare: need-go ## half a minute: the same Prosody and clients on both backends
 	@$(MAKE) --silent so
 	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' demo/compare
 
+.PHONY: deps
+deps: need-go ## install what "test" needs, saying first what and how much
+	@scripts/install-deps build test deb
+
 .PHONY: test
 test: ## install what is missing, run every check and test
 	@exec test/run
@@ -96,16 +102,18 @@ fuzz: need-go ## run each fuzz target for a minute
 	@GO='$(GO)' test/fuzz
 
 # A module in another folder is measured as it is.
-bench_so = $(if $(filter build,$(BUILD)),$(SO))
+bench_so = $(if $(filter build,$(BUILD)),$(MAKE) -s so)
 
 .PHONY: bench
-bench: need-go $(bench_so) ## compare the backends: all cases, BENCH=name only one, BENCH=list names them
-	@scripts/install-deps bench
+bench: need-go ## compare the backends: all cases, BENCH=name only one, BENCH=list names them
+	@scripts/install-deps build bench
+	@$(bench_so)
 	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run
 
 .PHONY: bench-prosody
-bench-prosody: need-go $(bench_so) ## the same with a whole Prosody
-	@scripts/install-deps bench
+bench-prosody: need-go ## the same with a whole Prosody
+	@scripts/install-deps build bench
+	@$(bench_so)
 	@exec env BUILD='$(abspath $(BUILD))' GO='$(GO)' test/bench/run prosody
 
 .PHONY: bench-publish
