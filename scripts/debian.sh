@@ -23,6 +23,7 @@ fresh_debian() {
 			return 1
 		fi
 		tar -C "$work/root" -cf "$keep.$$" . && mv "$keep.$$" "$keep" || return
+		chown --reference=. build build/debian "$keep" # for the owner's make clean
 		rm -rf --one-file-system "$work"
 	fi
 	tar -C "$folder" -xf "$keep"
@@ -32,7 +33,7 @@ fresh_debian() {
 into_debian() {
 	local device
 	mount --bind "$1" "$1"
-	cd "$1"
+	cd "$1" || return
 	mount -t proc proc proc
 	mount -t sysfs -o ro sysfs sys
 	mount -t tmpfs -o mode=755 tmpfs dev
