@@ -107,7 +107,9 @@ local function waits_in_loop_end()
 	assert(ok and worst < 0.9);
 end
 
-waits_end();
+if not (h.epoll and h.prosody == 13) then -- whose loop(true) raises an error if a timer is pending
+	waits_end();
+end
 waits_in_loop_end();
 start_load();
 storm_of("8 KiB, installed late", SIGALRM, count);
