@@ -123,7 +123,9 @@ describe("error in a callback", function ()
 	end);
 
 	it("loses nothing for others where a timer has called loop() and caught it", function ()
-		if h.epoll and h.prosody == 13 then return; end -- there loop(true) handles one event, which need not be this one
+		if h.epoll and h.prosody == 13 then
+			return pending("its loop(true) raises an error of its own if a timer is pending");
+		end
 		h.settings({ protect_listeners = false });
 		local got, failed = "", false;
 		local function accept(name)

@@ -9,7 +9,9 @@ describe("a plain configuration", function ()
 	after_each(h.finish);
 
 	it("counts as it is when TLS starts", function ()
-		if h.epoll and h.prosody == 13 then return; end -- there a context must have :wrap()
+		if h.epoll and h.prosody == 13 then
+			return pending("it takes contexts only");
+		end
 		local config = { mode = "client", protocol = "sslv23", verify = "none" };
 		local function opened()
 			local rec = h.recorder();
