@@ -85,6 +85,8 @@ struct backend {
 
 	struct timer_queue timers;
 
+	struct sgo_wait wait; /* for what to wait before the next step */
+
 	double turn_began;
 	struct timing turns, timer_lag;
 
@@ -214,6 +216,7 @@ void relay_stop_timers(lua_State *L, struct backend *b, struct object *o);
 extern const char *const limit_names[SGO_LIMITS];
 extern const char *const limit_names[SGO_LIMITS];
 extern const double timing_bounds[TIMING_BOUNDS];
+extern const char *const driver_reasons[SGO_REASONS];
 double timing_take_longest(struct timing *t, enum reader reader);
 void turn_begins(struct backend *b);
 double turn_ends(struct backend *b);

@@ -120,56 +120,39 @@ func sgo_configure(io C.uint32_t, L *C.lua_State, index C.int, out *C.struct_sgo
 }
 
 //export sgo_step
-func sgo_step(io C.uint32_t, commands *C.struct_sgo_buffer, maxWait C.int64_t, wait *C.struct_sgo_wait, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
-	var waits bool
-	n, status := stepWith(io, events, e, func(s *side) ([]loop.Event, error) {
+func sgo_step(io C.uint32_t, turn *C.struct_sgo_turn, events **C.struct_sgo_event, e *C.struct_sgo_error) (n C.int) {
+	turn.wait = C.struct_sgo_wait{fd: -1}
+	status := with(io, e, func(s *side) error {
 		for i, ev := range unsafe.Slice(s.events, s.shown) {
 			if ev.refused != 0 {
 				s.loop.Refuse(i)
 			}
 		}
 		s.shown = 0
-		log := goBytes(commands.data, commands.size)[:commands.used]
+		commands := turn.commands
+		done := loop.Done{
+			Log:     goBytes(commands.data, commands.size)[:commands.used],
+			Waited:  turn.waited != 0,
+			Busy:    int64(turn.busy),
+			MaxWait: int64(turn.max_wait),
+		}
+		if turn.nready >= 0 {
+			done.Ready = unsafe.Slice((*unix.EpollEvent)(unsafe.Pointer(turn.ready)), turn.nready)
+		} else {
+			done.Err = os.NewSyscallError("epoll_pwait", syscall.Errno(-turn.nready))
+		}
 		*commands = C.struct_sgo_buffer{} // the loop's from now on, even if it panics
-		w, spent := s.loop.Begin(log, int64(maxWait))
+		batch, spent, wait, err := s.loop.Step(done)
 		commands.data, commands.used, commands.size = (*C.char)(unsafe.Pointer(unsafe.SliceData(spent))), 0, C.size_t(cap(spent))
-		if waits = !w.AtOnce(); waits {
-			wait.fd, wait.milliseconds = C.int(w.FD), C.int(w.Milliseconds)
-			return nil, nil
-		}
-		return s.loop.Look(w)
-	})
-	if status == 0 && waits {
-		return C.SGO_WAIT
-	}
-	return n
-}
-
-//export sgo_waited
-func sgo_waited(io C.uint32_t, ready *C.struct_epoll_event, n C.int, events **C.struct_sgo_event, e *C.struct_sgo_error) C.int {
-	n, _ = stepWith(io, events, e, func(s *side) ([]loop.Event, error) {
-		if n < 0 {
-			return s.loop.End(nil, os.NewSyscallError("epoll_pwait", syscall.Errno(-n)))
-		}
-		return s.loop.End(unsafe.Slice((*unix.EpollEvent)(unsafe.Pointer(ready)), n), nil)
-	})
-	return n
-}
-
-// stepWith has f step the side io, and shows C the batch. It returns the number
-// of events, or -1.
-func stepWith(io C.uint32_t, events **C.struct_sgo_event, e *C.struct_sgo_error, f func(*side) ([]loop.Event, error)) (n, status C.int) {
-	status = with(io, e, func(s *side) error {
-		batch, err := f(s)
-		n = C.int(len(batch))
+		turn.wait = C.struct_sgo_wait{fd: C.int(wait.FD), ns: C.int64_t(wait.Time)}
 		s.show(batch)
-		*events = s.events
+		*events, n = s.events, C.int(len(batch))
 		return err
 	})
 	if status < 0 {
-		n = status
+		return status
 	}
-	return n, status
+	return n
 }
 
 //export sgo_flush

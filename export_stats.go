@@ -47,7 +47,10 @@ func setStats(out *C.struct_sgo_stats, s *loop.Stats) {
 	out.running_handshakes = C.uint64_t(s.Running)
 	out.goroutines, out.threads = C.uint64_t(s.Goroutines), C.uint64_t(s.Threads)
 	out.stalls = C.uint64_t(s.Stalls)
-	out.switches, out.threaded = C.uint64_t(s.Switches), cBool(s.Threaded)
+	for r := range loop.Reasons {
+		out.changes[r] = C.uint64_t(s.Changes[r])
+	}
+	out.threaded, out.reason, out.thread_time = cBool(s.Threaded), C.uint8_t(s.Reason), C.uint64_t(s.ThreadTime)
 }
 
 func failureText(failures map[string]uint64) []byte {

@@ -48,7 +48,7 @@ func TestEveryStatisticGetsToC(t *testing.T) {
 		case reflect.Uint64:
 			v.SetUint(n)
 		default:
-			return // Threaded and Failures, see below
+			return // Threaded, Reason and Failures, see below
 		}
 		want[n] = name
 		n++
@@ -56,11 +56,11 @@ func TestEveryStatisticGetsToC(t *testing.T) {
 	for i := range reflect.TypeOf(s).NumField() {
 		fill(reflect.TypeOf(s).Field(i).Name, reflect.ValueOf(&s).Elem().Field(i))
 	}
-	s.Threaded = true
+	s.Threaded, s.Reason = true, loop.ReasonCalm
 	var out cStats
 	setStats(&out, &s)
-	if out.threaded != 1 {
-		t.Error("threaded is not set")
+	if out.threaded != 1 || loop.Reason(out.reason) != loop.ReasonCalm {
+		t.Error("threaded or its reason is not set")
 	}
 	for _, got := range unsafe.Slice((*uint64)(unsafe.Pointer(&out)), unsafe.Sizeof(out)/8) {
 		delete(want, got)

@@ -23,7 +23,7 @@ type (
 	cError    = _Ctype_struct_sgo_error
 	cEvent    = _Ctype_struct_sgo_event
 	cObject   = _Ctype_struct_sgo_object
-	cWait     = _Ctype_struct_sgo_wait
+	cTurn     = _Ctype_struct_sgo_turn
 	cEpoll    = _Ctype_struct_epoll_event
 	cNames    = _Ctype_struct_sgo_names
 	cSettings = _Ctype_struct_sgo_settings
@@ -105,16 +105,17 @@ func (io testIO) step(commands string) []cEvent {
 	io.t.Helper()
 	var events *cEvent
 	var e cError
-	var wait cWait
 	log := cLog(commands)
-	n := sgo_step(io.number, &log, 50_000_000, &wait, &events, &e)
-	if n == _Ciconst_SGO_WAIT {
-		ready := make([]unix.EpollEvent, 256)
-		count, err := unix.EpollWait(int(wait.fd), ready, int(wait.milliseconds))
-		if err != nil {
-			count = 0 // a signal
+	ready := make([]unix.EpollEvent, 256)
+	turn := cTurn{commands: &log, ready: (*cEpoll)(unsafe.Pointer(&ready[0])), max_wait: 50_000_000}
+	n := sgo_step(io.number, &turn, &events, &e)
+	if n == 0 && turn.wait.fd >= 0 {
+		count, err := unix.EpollWait(int(turn.wait.fd), ready, 50)
+		turn.nready, turn.waited = cInt(max(count, 0)), 1
+		if err != nil && err != unix.EINTR {
+			io.t.Fatal(err)
 		}
-		n = sgo_waited(io.number, (*cEpoll)(unsafe.Pointer(&ready[0])), cInt(count), &events, &e)
+		n = sgo_step(io.number, &turn, &events, &e)
 	}
 	if n < 0 {
 		io.t.Fatalf("sgo_step: %s", text(e.text[:]))
@@ -199,11 +200,10 @@ func TestDeadNumbers(t *testing.T) {
 		var e cError
 		var o cObject
 		var events *cEvent
-		var wait cWait
+		turn := cTurn{commands: &cBuffer{}}
 		host, length := chars("127.0.0.1")
 		for name, status := range map[string]cInt{
-			"step":      sgo_step(number, &cBuffer{}, 0, &wait, &events, &e),
-			"waited":    sgo_waited(number, nil, 0, &events, &e),
+			"step":      sgo_step(number, &turn, &events, &e),
 			"listen":    sgo_listen(number, host, length, 0, 0, &o, &e),
 			"serve":     sgo_serve(number, 0, 0, &o, &e),
 			"dial":      sgo_dial(number, host, length, 1, nil, 0, 0, &o, &e),

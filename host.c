@@ -152,8 +152,8 @@ static bool has_memory(const struct memory_limit *m, char *text, size_t size)
 	return false;
 }
 
-/* Four of Go's runtime (epoll, eventfd, what the cgroup allows), four of the loop (two of each of the former), two to work with. */
-#define DESCRIPTORS 10
+/* Four of Go's runtime (epoll, eventfd, what the cgroup allows), five of the loop (three of the first, two of the second), two to work with. */
+#define DESCRIPTORS 11
 
 static bool has_descriptors(char *text, size_t size)
 {

@@ -37,13 +37,15 @@ var (
 	_ [C.sizeof_struct_sgo_names]struct{}    = [unsafe.Sizeof(C.struct_sgo_names{})]struct{}{}
 	_ [C.sizeof_struct_sgo_stats]struct{}    = [unsafe.Sizeof(C.struct_sgo_stats{})]struct{}{}
 	_ [C.sizeof_struct_sgo_wait]struct{}     = [unsafe.Sizeof(C.struct_sgo_wait{})]struct{}{}
+	_ [C.sizeof_struct_sgo_turn]struct{}     = [unsafe.Sizeof(C.struct_sgo_turn{})]struct{}{}
 	_ [C.sizeof_struct_sgo_settings]struct{} = [unsafe.Sizeof(C.struct_sgo_settings{})]struct{}{}
 
-	_ [37 + 2*pointerSize]struct{}                              = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
-	_ [12]struct{}                                              = [unsafe.Offsetof(C.struct_sgo_object{}.datagram)]struct{}{}
-	_ [120]struct{}                                             = [unsafe.Offsetof(C.struct_sgo_names{}.local)]struct{}{}
-	_ [8 * (2*int(loop.Kinds) + int(loop.Limits) + 15)]struct{} = [unsafe.Offsetof(C.struct_sgo_stats{}.threaded)]struct{}{}
-	_ [7*8 + 2*4]struct{}                                       = [unsafe.Offsetof(C.struct_sgo_settings{}.fatal_errors)]struct{}{}
+	_ [37 + 2*pointerSize]struct{}                                              = [unsafe.Offsetof(C.struct_sgo_event{}.refused)]struct{}{}
+	_ [12]struct{}                                                              = [unsafe.Offsetof(C.struct_sgo_object{}.datagram)]struct{}{}
+	_ [120]struct{}                                                             = [unsafe.Offsetof(C.struct_sgo_names{}.local)]struct{}{}
+	_ [8*(2*int(loop.Kinds)+int(loop.Limits)+int(loop.Reasons)+15) + 1]struct{} = [unsafe.Offsetof(C.struct_sgo_stats{}.reason)]struct{}{}
+	_ [2*pointerSize + 24]struct{}                                              = [unsafe.Offsetof(C.struct_sgo_turn{}.wait)]struct{}{}
+	_ [7*8 + 2*4]struct{}                                                       = [unsafe.Offsetof(C.struct_sgo_settings{}.fatal_errors)]struct{}{}
 )
 
 const pointerSize = unsafe.Sizeof(uintptr(0))
@@ -70,6 +72,7 @@ var (
 	_ [C.SGO_NOTE]struct{}         = [loop.Note]struct{}{}
 	_ [C.SGO_KINDS]struct{}        = [loop.Kinds]struct{}{}
 	_ [C.SGO_LIMITS]struct{}       = [loop.Limits]struct{}{}
+	_ [C.SGO_REASONS]struct{}      = [loop.Reasons]struct{}{}
 	_ [C.SGO_READY_EVENTS]struct{} = [loop.BatchEvents]struct{}{}
 	_ [-C.SGO_READ_ANY]struct{}    = [-loop.ReadAny]struct{}{}
 	_ [-C.SGO_READ_LINES]struct{}  = [-loop.ReadLines]struct{}{}

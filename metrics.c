@@ -36,7 +36,8 @@ static const struct family
 	timer_lag = {"histogram", "timer_lag", "seconds", "Time by which timers run late", NULL},
 	longest_timer_lag = {"gauge", "longest_timer_lag", "seconds", "Longest delay of a timer since the last collection", NULL},
 	threaded = {"gauge", "io_thread", "", "1 while a thread of its own does the I/O, 0 while Prosody's does", NULL},
-	switches = {"counter", "io_thread_switches", "", "Changes of who does the I/O", NULL},
+	switches = {"counter", "io_thread_switches", "", "Changes of who does the I/O", "reason"},
+	thread_time = {"counter", "io_thread", "seconds", "Time with a thread of its own for the I/O", NULL},
 	stalls = {"counter", "stalls", "", "Times that the I/O side did not move for 5 s", NULL};
 
 static void push_buckets(lua_State *L)
@@ -155,7 +156,9 @@ static int set_all(lua_State *L)
 	set_timing(L, &turn, &longest_turn, &b->turns);
 	set_timing(L, &timer_lag, &longest_timer_lag, &b->timer_lag);
 	set(L, &threaded, s.threaded);
-	set(L, &switches, (double)s.switches);
+	for (int i = 0; i < SGO_REASONS; i++)
+		set_labelled(L, &switches, driver_reasons[i], (double)s.changes[i]);
+	set(L, &thread_time, (double)s.thread_time / 1e9);
 	set(L, &stalls, (double)s.stalls);
 	return 0;
 }

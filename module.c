@@ -220,6 +220,7 @@ static struct backend *push_backend(lua_State *L, bool prosody13)
 {
 	struct backend *b = lua_newuserdata(L, sizeof *b);
 	memset(b, 0, sizeof *b);
+	b->wait.fd = -1;
 	b->prosody13 = prosody13;
 	lua_newtable(L);
 	lua_pushcfunction(L, backend_gc);

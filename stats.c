@@ -11,11 +11,11 @@ const double timing_bounds[TIMING_BOUNDS] = {0.0001, 0.001, 0.01, 0.1, 1, 10};
 
 /* As in the settings limit_..., and proxy_protocol_ports. */
 const char *const limit_names[SGO_LIMITS] = {
-	[SGO_CONNECTIONS] = "connections_per_address",
-	[SGO_NEW_CONNECTIONS] = "new_connections_per_address",
-	[SGO_ADDRESS_HANDSHAKES] = "handshakes_per_address",
-	[SGO_HANDSHAKES] = "handshakes",
-	[SGO_PROXY_PROTOCOL] = "proxy_protocol",
+	[SGO_LIMIT_CONNECTIONS] = "connections_per_address",
+	[SGO_LIMIT_NEW_CONNECTIONS] = "new_connections_per_address",
+	[SGO_LIMIT_ADDRESS_HANDSHAKES] = "handshakes_per_address",
+	[SGO_LIMIT_HANDSHAKES] = "handshakes",
+	[SGO_LIMIT_PROXY] = "proxy_protocol",
 };
 
 static void timing_add(struct timing *t, double seconds)
@@ -144,6 +144,30 @@ static void set_queues(lua_State *L, const struct backend *b, const struct sgo_s
 	lua_setfield(L, -2, "queues");
 }
 
+const char *const driver_reasons[SGO_REASONS] = {
+	[SGO_SETTING] = "setting", [SGO_PROCESSORS] = "processors", [SGO_FAN_OUT] = "fan-out",
+	[SGO_HANDSHAKES] = "handshakes", [SGO_LOAD] = "load", [SGO_CALM] = "calm", [SGO_LATE] = "late",
+};
+
+static void set_driver(lua_State *L, const struct sgo_stats *s)
+{
+	uint64_t switches = 0;
+	lua_createtable(L, 0, SGO_REASONS);
+	for (int i = 0; i < SGO_REASONS; i++) {
+		set_count(L, driver_reasons[i], s->changes[i]);
+		switches += s->changes[i];
+	}
+	lua_setfield(L, -2, "switch_reasons");
+	set_count(L, "switches", switches);
+	set_number(L, "thread_seconds", (double)s->thread_time / 1e9);
+	lua_pushstring(L, s->threaded ? "thread" : "inline");
+	lua_setfield(L, -2, "stepping");
+	if (switches > 0) {
+		lua_pushstring(L, driver_reasons[s->reason]);
+		lua_setfield(L, -2, "stepping_reason");
+	}
+}
+
 /* stats() → table; docs/statistics.md says what is in it. */
 int api_stats(lua_State *L)
 {
@@ -155,7 +179,7 @@ int api_stats(lua_State *L)
 	push_text(L, &failures);
 	const char *lines = lua_tostring(L, -1);
 
-	lua_createtable(L, 0, 21);
+	lua_createtable(L, 0, 24);
 	lua_createtable(L, 0, 4);
 	set_objects(L, "accepted", &s, SGO_ACCEPTS);
 	set_objects(L, "outgoing", &s, SGO_DIALS);
@@ -177,9 +201,7 @@ int api_stats(lua_State *L)
 	set_queues(L, b, &s);
 	set_timing(L, "turns", &b->turns);
 	set_timing(L, "timer_lag", &b->timer_lag);
-	lua_pushstring(L, s.threaded ? "thread" : "inline");
-	lua_setfield(L, -2, "stepping");
-	set_count(L, "switches", s.switches);
+	set_driver(L, &s);
 	set_count(L, "stalls", s.stalls);
 	lua_pushstring(L, sgo_go_version());
 	lua_setfield(L, -2, "go");

@@ -8,7 +8,7 @@
 #include "backend.h"
 #include "_cgo_export.h"
 
-/* How long it is from now until then, in ns for sgo_step. */
+/* How long it is from now until then, in ns; negative: for ever. */
 static int64_t wait_until(double now, double then)
 {
 	const double longest = 1e9; /* seconds; more than that is no limit */
@@ -35,25 +35,43 @@ static void let_hook_run(lua_State *L, struct backend *b)
 	lua_call(L, 0, 0);
 }
 
-/* Waits as the I/O side asks for, with the host's signal mask, and returns what sgo_waited does. */
-static int wait_for_io(struct backend *b, const struct sgo_wait *wait, const sigset_t *mask, struct sgo_error *err)
+/* Milliseconds for epoll_pwait, rounded up: to wake before a timer is due means to spin until it is. */
+static int milliseconds(int64_t ns)
 {
-	struct epoll_event ready[SGO_READY_EVENTS];
-	int n = epoll_pwait(wait->fd, ready, SGO_READY_EVENTS, wait->milliseconds, mask);
-	if (n < 0)
-		n = errno == EINTR ? 0 : -errno;
-	return sgo_waited(b->io, ready, n, &b->events, err);
+	const int64_t longest = 1 << 30;
+	int64_t ms = ns / 1000000 + (ns % 1000000 > 0);
+	return ns < 0 ? -1 : ms < longest ? (int)ms : (int)longest;
 }
 
 /*
- * Has the I/O side work, and waits until loop() has something to do. now is in
- * monotonic seconds. A signal ends the wait; so does one that comes before it
- * begins, from hold_signals on.
+ * Waits as the I/O side has said, with the host's signal mask, if there is nothing
+ * to hand over. If there is, the step looks itself what is ready, once it has sent.
+ */
+static void wait_for_io(struct backend *b, struct sgo_turn *turn, double now, const sigset_t *mask)
+{
+	int64_t most = turn->max_wait;
+	if (b->wait.fd < 0 || b->wait.ns == 0 || b->commands.used > 0)
+		return;
+	if (b->wait.ns > 0) {
+		int64_t ns = wait_until(now, b->turn_began + b->wait.ns / 1e9);
+		most = most < 0 || ns < most ? ns : most;
+	}
+	int n = epoll_pwait(b->wait.fd, turn->ready, SGO_READY_EVENTS, milliseconds(most), mask);
+	turn->nready = n >= 0 ? n : errno == EINTR ? 0 : -errno;
+	turn->waited = 1;
+	turn->max_wait = 0;
+}
+
+/*
+ * Has the I/O side work, and waits if there is nothing to do. now is in monotonic
+ * seconds, and the end of the turn that b->turn_began began. A signal ends the
+ * wait; so does one that comes before it begins, from hold_signals on.
  */
 void step(lua_State *L, struct backend *b, double now)
 {
 	struct sgo_error err;
-	struct sgo_wait wait;
+	struct epoll_event ready[SGO_READY_EVENTS];
+	struct sgo_turn turn = {.commands = &b->commands, .ready = ready};
 	sigset_t mask;
 	hold_signals(&mask);
 	if (lua_gethook(L)) {
@@ -68,11 +86,12 @@ void step(lua_State *L, struct backend *b, double now)
 	}
 	b->next_event = b->nevents = 0;
 	/* Only now, because the hook may add a timer, or quit. */
-	int64_t most = signals_arrived(b) ? 0 : wait_until(now, next_task(b));
-	int n = sgo_step(b->io, &b->commands, most, &wait, &b->events, &err);
+	turn.max_wait = signals_arrived(b) ? 0 : wait_until(now, next_task(b));
+	turn.busy = (int64_t)(b->turns.seconds * 1e9);
+	wait_for_io(b, &turn, now, &mask);
+	int n = sgo_step(b->io, &turn, &b->events, &err);
+	b->wait = turn.wait;
 	commands_applied(b);
-	if (n == SGO_WAIT)
-		n = wait_for_io(b, &wait, &mask, &err);
 	release_signals(&mask);
 	if (n < 0) {
 		const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000}; /* it may not pass at once */

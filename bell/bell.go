@@ -63,13 +63,6 @@ func Spin(done func() bool) bool {
 	}
 }
 
-// GiveWay lets threads that wait for the caller's processor go first: the system
-// does not take it from a thread before its time slice is over.
-func GiveWay() {
-	// No RawSyscall: the collector would wait for the caller to come back.
-	_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-}
-
 // FUTEX_WAIT and FUTEX_WAKE with FUTEX_PRIVATE_FLAG.
 const (
 	futexWaitPrivate = 0 | 128

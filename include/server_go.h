@@ -30,25 +30,18 @@
  *       has its default beforehand. Returns 0, or -1 if
  *       some key was unusable: the others are applied all the same.
  *
- *   int sgo_step(uint32_t io, struct sgo_buffer *commands,
- *                int64_t max_wait_ns, struct sgo_wait *,
- *                struct sgo_event **events, struct sgo_error *)
- *       Hands the commands over, and either sets *events to the batch of what
- *       happened and returns their number, or returns SGO_WAIT: then C waits
- *       in epoll as *wait says, which is for max_wait_ns at most (negative:
- *       for ever), and calls sgo_waited. Returns -1 if it failed. The batch
- *       and all it points to belong to Go and are valid until the next
- *       sgo_step. C sets `refused` in a data event that it will not deliver
- *       now; the rest counts as taken by the next step. The log's memory is
- *       Go's from now on, in its place C gets a log that is spent: empty, and
- *       without memory if there is none. It may be applied on another thread
- *       after sgo_step has returned; what sgo_sent and the others say may be
- *       of a time before it.
- *   int sgo_waited(uint32_t io, struct epoll_event *ready, int n,
- *                  struct sgo_event **events, struct sgo_error *)
- *       Ends a step for which C had to wait: epoll_pwait has set n of ready,
- *       SGO_READY_EVENTS at most, or failed with errno -n. A wait that a signal
- *       ended has set none. Returns as sgo_step does, but never SGO_WAIT.
+ *   int sgo_step(uint32_t io, struct sgo_turn *, struct sgo_event **events,
+ *                struct sgo_error *)
+ *       Hands over what C did since the step before, sets *events to the batch
+ *       of what happened, and returns their number, or -1 if it failed. Says in
+ *       `wait` for what C has to wait in epoll before the next step, if it has no
+ *       command for it. The batch and all it points to belong to Go and are
+ *       valid until the next sgo_step. C sets `refused` in a data event that it
+ *       will not deliver now; the rest counts as taken by the next step. The
+ *       log's memory is Go's from now on, in its place C gets a log that is
+ *       spent: empty, and without memory if there is none. It may be applied on
+ *       another thread after sgo_step has returned; what sgo_sent and the others
+ *       say may be of a time before it.
  *   void sgo_flush(uint32_t io, const char *commands, size_t length)
  *       Applies the commands and sends what they wrote, before it returns,
  *       without waiting and without an end to the present batch.
@@ -221,7 +214,13 @@ struct sgo_names {
 enum sgo_kind { SGO_ACCEPTS, SGO_DIALS, SGO_ADOPTS, SGO_DATAGRAMS, SGO_LISTENERS, SGO_WATCHES, SGO_KINDS };
 
 /* For struct sgo_stats: what a connection or handshake was refused for. Package loop, door.go, says more. */
-enum sgo_limit { SGO_CONNECTIONS, SGO_NEW_CONNECTIONS, SGO_ADDRESS_HANDSHAKES, SGO_HANDSHAKES, SGO_PROXY_PROTOCOL, SGO_LIMITS };
+enum sgo_limit {
+	SGO_LIMIT_CONNECTIONS, SGO_LIMIT_NEW_CONNECTIONS, SGO_LIMIT_ADDRESS_HANDSHAKES, SGO_LIMIT_HANDSHAKES, SGO_LIMIT_PROXY,
+	SGO_LIMITS
+};
+
+/* Why another thread runs the I/O side than before. Package loop, driver.go, says more. */
+enum sgo_reason { SGO_SETTING, SGO_PROCESSORS, SGO_FAN_OUT, SGO_HANDSHAKES, SGO_LOAD, SGO_CALM, SGO_LATE, SGO_REASONS };
 
 struct sgo_stats {
 	uint64_t opened[SGO_KINDS], closed[SGO_KINDS];
@@ -232,18 +231,31 @@ struct sgo_stats {
 	uint64_t refused[SGO_LIMITS];
 	uint64_t client_handshakes, server_handshakes, running_handshakes;
 	uint64_t goroutines, threads;      /* of the Go runtime */
-	uint64_t switches;                 /* of threaded */
+	uint64_t changes[SGO_REASONS];     /* of threaded, by the reason */
+	uint64_t thread_time;              /* ns with a thread of its own */
 	uint64_t stalls;                   /* of the I/O side, seen by its watchdog */
-	uint8_t threaded;                  /* a thread of its own steps the I/O side */
+	uint8_t threaded;                  /* a thread of its own runs the I/O side */
+	uint8_t reason;                    /* of the latest change */
 };
 
-/* What C is to wait for: the epoll instance fd. */
+enum { SGO_READY_EVENTS = 256 };
+
+/* What C is to wait for: the epoll instance fd (negative: nothing), for ns at most (negative: for ever). */
 struct sgo_wait {
+	int64_t ns;
 	int fd;
-	int milliseconds; /* as for epoll_wait */
 };
 
-enum { SGO_WAIT = -2, SGO_READY_EVENTS = 256 };
+/* For sgo_step. Times are in ns. */
+struct sgo_turn {
+	struct sgo_buffer *commands;
+	struct epoll_event *ready; /* what epoll_pwait has set, SGO_READY_EVENTS at most */
+	int nready;                /* how many; or it failed with errno -nready. A signal is no failure */
+	int waited;                /* else the step looks itself what is ready */
+	int64_t busy;              /* for how long Lua has run, in all */
+	int64_t max_wait;          /* the step itself may wait for so long; negative: for ever */
+	struct sgo_wait wait;      /* set by Go */
+};
 
 /*
  * Go's threads, beside those that run Lua. C reserves them before Go starts, because
@@ -291,8 +303,9 @@ SGO_LAYOUT(sgo_event, refused, 37 + 2 * SGO_POINTER);
 SGO_LAYOUT(sgo_object, datagram, 12);
 SGO_LAYOUT(sgo_name, host, 8);
 SGO_LAYOUT(sgo_names, local, 120);
-SGO_LAYOUT(sgo_stats, threaded, (2 * SGO_KINDS + SGO_LIMITS + 15) * 8);
-SGO_LAYOUT(sgo_wait, milliseconds, 4);
+SGO_LAYOUT(sgo_stats, reason, (2 * SGO_KINDS + SGO_LIMITS + SGO_REASONS + 15) * 8 + 1);
+SGO_LAYOUT(sgo_wait, fd, 8);
+SGO_LAYOUT(sgo_turn, wait, 2 * SGO_POINTER + 24);
 SGO_LAYOUT(sgo_settings, fatal_errors, 7 * 8 + 2 * 4);
 _Static_assert(sizeof(size_t) == SGO_POINTER && sizeof(int) == 4, "Go's C.size_t and C.int");
 

@@ -101,7 +101,7 @@ func (l *Loop) serve(fd, mode int) (Opened, error) {
 func (l *Loop) newListener(fd, mode int) (Opened, error) {
 	s := &listener{loop: l, mode: readMode(mode)}
 	s.alarm.owner = s
-	s.fd = fd
+	s.fd, s.late = fd, true
 	l.listenerOptions(fd)
 	if s.handle = l.objects.insert(s); s.handle == 0 {
 		closeFD(fd)

@@ -13,17 +13,16 @@ import (
 	"net.server_go/tls"
 )
 
-// A Loop owns descriptors and steps them. New makes one, Close ends it.
+// A Loop owns descriptors and serves them. New makes one, Close ends it.
 type Loop struct {
 	// Of the Lua thread.
 	batch  []Event        // what the Lua side works on
 	pinned runtime.Pinner // the texts of the batch
-	self   stepper
-	thread ioThread
+	driver driver
 
 	started time.Time
 	mail    mailbox
-	asleep  atomic.Bool // the stepper waits in epoll, or is about to
+	asleep  atomic.Bool // who runs the loop waits in epoll, or is about to
 	wakeMu  sync.Mutex  // guards wake.fd against Close
 	closed  chan struct{}
 
@@ -63,6 +62,7 @@ type object interface {
 // New returns a Loop with default settings.
 func New() (*Loop, error) {
 	l := &Loop{settings: DefaultSettings(), started: time.Now(), classic: classicPeers{}}
+	l.driver.processors = processors
 	l.door.open(l)
 	l.ceiling.configure(l.settings.BufferCeiling)
 	var err error
@@ -124,7 +124,7 @@ func (l *Loop) Configure(s Settings) {
 	l.door.exempt, _ = ParseNetworks(s.Exempt) // whoever made the settings has checked them
 	l.proxies.configure(s)
 	l.ceiling.configure(s.BufferCeiling)
-	l.thread.mode = s.IOThread
+	l.driver.mode = s.IOThread
 }
 
 // Len is the number of handles in use.
@@ -137,11 +137,11 @@ func (l *Loop) Len() int {
 // clock is monotonic time in ns.
 func (l *Loop) clock() int64 { return int64(time.Since(l.started)) }
 
-// Post has f called by the stepper, in the present or the next turn. It may
+// Post has f called by who runs the loop, in the present or the next turn. It may
 // be called from any goroutine.
 func (l *Loop) Post(f func()) {
 	l.mail.post(f)
-	l.wakeStepper()
+	l.wakeDriver()
 }
 
 // Refuse gives event i of the present batch, a Data, back to the loop: the
@@ -275,20 +275,15 @@ func (l *Loop) deliverPending() {
 	}
 }
 
-// timeout is how long the stepper may wait, in ns; negative: for ever.
-func (l *Loop) timeout(now, maxWait int64) int64 {
-	if len(l.coming) > 0 || len(l.resumed) > 0 && !l.starved {
+// timeout is how long who runs the loop may wait, in ns; negative: for ever.
+func (l *Loop) timeout(now int64) int64 {
+	if len(l.resumed) > 0 && !l.starved {
 		return 0
 	}
-	a, ok := l.alarms.top()
-	if !ok {
-		return maxWait
+	if a, ok := l.alarms.top(); ok {
+		return max(a.due-now, 0)
 	}
-	wait := max(a.due-now, 0)
-	if maxWait >= 0 {
-		wait = min(wait, maxWait)
-	}
-	return wait
+	return -1
 }
 
 // room returns n bytes of the arena in one piece. Nil if there are none: the

@@ -143,7 +143,7 @@ func (l *testLoop) put(h Handle, data string) {
 }
 
 // holdThread ends the I/O thread until the next step, so that a test may
-// look at what is the stepper's.
+// look at what is its own.
 func (l *testLoop) holdThread() {
 	if l.hasThread() {
 		l.retireThread()
@@ -160,7 +160,7 @@ func (l *testLoop) inner(h Handle) *conn {
 // something for sleeps until the system gives it a processor.
 func (l *testLoop) idle() {
 	rests := func() bool {
-		return l.mail.isEmpty() && (l.mail.stepper.Asleep() || l.asleep.Load() && !l.poller.hasReady())
+		return l.mail.isEmpty() && (l.mail.driver.Asleep() || l.asleep.Load() && !l.poller.hasReady())
 	}
 	for start := time.Now(); l.hasThread() && !rests(); time.Sleep(20 * time.Microsecond) {
 		if time.Since(start) > patience {
@@ -212,9 +212,9 @@ func (l *testLoop) stepOnce(wait time.Duration) []Event {
 	log := l.log
 	l.log = nil
 	if *ioThreadFlag == "switching" {
-		l.thread.mode = [...]IOThread{IOThreadNever, IOThreadAlways}[l.steps%5/3]
+		l.driver.mode = [...]IOThread{IOThreadNever, IOThreadAlways}[l.steps%5/3]
 	}
-	batch, spent, err := l.Step(log, int64(wait))
+	batch, spent, err := l.stepFor(log, int64(wait))
 	if err != nil {
 		l.t.Fatalf("Step: %v", err)
 	}
@@ -240,6 +240,26 @@ func (l *testLoop) stepOnce(wait time.Duration) []Event {
 	}
 	l.events = append(l.events, taken...)
 	return taken
+}
+
+// stepFor does what C does: it steps, and if there is nothing to tell it waits for
+// at most ns, and steps again.
+func (l *Loop) stepFor(log []byte, ns int64) (batch []Event, spent []byte, err error) {
+	batch, spent, w, err := l.Step(Done{Log: log, MaxWait: ns})
+	if len(batch) > 0 || err != nil {
+		return batch, spent, err
+	}
+	var next Done
+	if w.FD >= 0 {
+		if w.Time < 0 || ns >= 0 && ns < w.Time {
+			w.Time = ns
+		}
+		var ready [BatchEvents]unix.EpollEvent
+		n, err := epollWait(w.FD, ready[:], milliseconds(w.Time))
+		next = Done{Waited: true, Ready: ready[:max(n, 0)], Err: err}
+	}
+	batch, _, _, err = l.Step(next)
+	return batch, spent, err
 }
 
 // await steps until there is an event of this kind, for h unless that is
@@ -425,7 +445,7 @@ func TestCloseClosesEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(l.Watch(int(r.Fd()), 1))(t)
-	if _, _, err := l.Step(nil, int64(time.Second)); err != nil {
+	if _, _, err := l.stepFor(nil, int64(time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
@@ -646,7 +666,7 @@ func TestFlushKeepsTheBatch(t *testing.T) {
 	var batch []Event
 	for start := time.Now(); len(batch) == 0 && time.Since(start) < patience; {
 		var err error
-		if batch, _, err = l.Step(nil, int64(50*time.Millisecond)); err != nil {
+		if batch, _, err = l.stepFor(nil, int64(50*time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
 	}

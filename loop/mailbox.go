@@ -3,8 +3,8 @@ package loop
 import "net.server_go/bell"
 
 // mailbox is where the two sides meet. The Lua thread leaves turns and takes
-// events; whoever steps the sockets takes turns and leaves events; any
-// goroutine may post a function.
+// events; who runs the loop takes turns and leaves events; any goroutine may post
+// a function.
 type mailbox struct {
 	mu     bell.Lock
 	turns  []turn
@@ -15,8 +15,8 @@ type mailbox struct {
 	spentLogs   [][]byte
 	spentEvents []Event
 
-	lua     *bell.PollBell // the Lua thread sleeps on it
-	stepper bell.Bell      // the stepper does, when it may not look at its sockets
+	lua    *bell.PollBell // the Lua thread sleeps on it
+	driver bell.Bell      // who runs the loop does, when it may not look at its sockets
 }
 
 // turn is what the Lua side did since the turn before: it is done with the
@@ -26,12 +26,13 @@ type turn struct {
 	log     []byte
 }
 
-// leaveTurn hands t over and returns a log that is no longer needed, or nil.
-func (m *mailbox) leaveTurn(t turn) (spent []byte) {
+// leaveTurn hands t over, if there is anything in it, and returns a log that is no
+// longer needed, or nil.
+func (m *mailbox) leaveTurn(t turn) (left bool, spent []byte) {
 	if len(t.log) == 0 {
 		spent, t.log = t.log, nil
 		if len(t.settled) == 0 {
-			return spent
+			return false, spent
 		}
 	}
 	m.mu.Lock()
@@ -40,7 +41,7 @@ func (m *mailbox) leaveTurn(t turn) (spent []byte) {
 	if n := len(m.spentLogs); t.log != nil && n > 0 {
 		spent, m.spentLogs = m.spentLogs[n-1], m.spentLogs[:n-1]
 	}
-	return spent
+	return true, spent
 }
 
 // takeTurns returns the turns that were left, in order, and the functions
@@ -78,7 +79,7 @@ func (m *mailbox) post(f func()) {
 	m.posted = append(m.posted, f)
 }
 
-// isEmpty reports whether nothing waits for the stepper.
+// isEmpty reports whether nothing waits for who runs the loop.
 func (m *mailbox) isEmpty() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -93,11 +93,11 @@ func TestTurnsLeftMeanwhileAreOthers(t *testing.T) {
 func TestTurnOfNothingIsNone(t *testing.T) {
 	m := newTestMailbox(t)
 	empty := make([]byte, 0, 10)
-	spent := m.leaveTurn(turn{log: empty})
+	_, spent := m.leaveTurn(turn{log: empty})
 	if cap(spent) != 10 || !m.isEmpty() {
 		t.Errorf("returned memory of %d bytes, empty: %v; want 10, true", cap(spent), m.isEmpty())
 	}
-	spent = m.leaveTurn(turn{log: empty, settled: eventsOf(1)})
+	_, spent = m.leaveTurn(turn{log: empty, settled: eventsOf(1)})
 	if turns, _ := m.takeTurns(nil); len(turns) != 1 || turns[0].log != nil || cap(spent) != 10 {
 		t.Errorf("%d turns, returned memory of %d bytes; want one without a log, 10", len(turns), cap(spent))
 	}
@@ -109,23 +109,23 @@ func TestSpentLogsAreReturnedOnceEach(t *testing.T) {
 	for i := range 3 {
 		log := []byte{byte(i)}
 		logs[&log[0]] = true
-		if spent := m.leaveTurn(turn{log: log}); spent != nil {
+		if _, spent := m.leaveTurn(turn{log: log}); spent != nil {
 			t.Error("a log is returned that nobody has given back")
 		}
 	}
 	turns, _ := m.takeTurns(nil)
-	if spent := m.leaveTurn(turnOf("x")); spent != nil {
+	if _, spent := m.leaveTurn(turnOf("x")); spent != nil {
 		t.Error("a log is returned that is being read")
 	}
 	m.giveBack(turns)
 	for range 3 {
-		spent := m.leaveTurn(turnOf("x"))
+		_, spent := m.leaveTurn(turnOf("x"))
 		if len(spent) != 0 || cap(spent) == 0 || !logs[&spent[:1][0]] {
 			t.Fatalf("returned %v of %d bytes, want one of the three, empty", spent, cap(spent))
 		}
 		delete(logs, &spent[:1][0])
 	}
-	if spent := m.leaveTurn(turnOf("x")); spent != nil {
+	if _, spent := m.leaveTurn(turnOf("x")); spent != nil {
 		t.Error("a log is returned twice")
 	}
 }
@@ -269,7 +269,7 @@ func TestMailOfTwoThreads(t *testing.T) {
 				sent++
 				log = append(log, byte(sent))
 			}
-			log = m.leaveTurn(turn{batch, log})
+			_, log = m.leaveTurn(turn{batch, log})
 			batch, _ = m.takeEvents()
 			for _, ev := range batch {
 				if n++; ev.Handle != n {

@@ -170,11 +170,11 @@ func TestDescriptorsAreNotInherited(t *testing.T) {
 	owners := must(unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0))(t) // blocking, and inherited
 	t.Cleanup(func() { closeFD(owners) })
 	adopted := must(l.Adopt(owners, 0))(t).Handle
-	for _, fd := range []int{l.poller.fd, l.wake.fd, l.FD(server), l.FD(client), l.FD(accepted), l.FD(adopted)} {
+	for _, fd := range []int{l.poller.fd, l.poller.later, l.wake.fd, l.FD(server), l.FD(client), l.FD(accepted), l.FD(adopted)} {
 		if flags := must(unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0))(t); flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("descriptor %d is inherited", fd)
 		}
-		if flags := must(unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0))(t); flags&unix.O_NONBLOCK == 0 && fd != l.poller.fd {
+		if flags := must(unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0))(t); flags&unix.O_NONBLOCK == 0 && fd != l.poller.fd && fd != l.poller.later {
 			t.Errorf("descriptor %d may block", fd)
 		}
 	}

@@ -34,13 +34,22 @@ const (
 	broken   = unix.EPOLLERR | unix.EPOLLHUP
 )
 
-// poller is one epoll instance; its events carry handles, not descriptors.
+// poller is two epoll instances, the second within the first; their events
+// carry handles, not descriptors. The second has what brings new handshakes on:
+// ports, and connections whose handshake is under way. It is served after the
+// first, and while it is shut nobody is woken for it.
 type poller struct {
-	fd int
+	fd    int
+	later int
+	shut  bool
 	// holders has the handle that each descriptor was registered for last. A
 	// watched descriptor may be closed by its owner, and its number used again.
-	holders []Handle
+	holders           []Handle
+	ready, readyLater [BatchEvents]unix.EpollEvent
 }
+
+// laterHandle is the second instance's in the first.
+const laterHandle = ^Handle(0)
 
 func (p *poller) holder(fd int) Handle {
 	if fd < len(p.holders) {
@@ -57,23 +66,54 @@ func (p *poller) hold(fd int, h Handle) {
 }
 
 func newPoller() (*poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
+	p := &poller{later: -1}
+	var err error
+	if p.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	return &poller{fd: fd}, nil
+	if p.later, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		err = os.NewSyscallError("epoll_create1", err)
+	} else {
+		err = control(p.fd, unix.EPOLL_CTL_ADD, p.later, laterHandle, readable)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // control is epoll_ctl: op is one of unix.EPOLL_CTL_*.
-func (p *poller) control(op, fd int, h Handle, interest uint32) error {
+func control(epoll, op, fd int, h Handle, interest uint32) error {
 	ev := unix.EpollEvent{Events: interest, Fd: int32(h), Pad: int32(h >> 32)}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.fd, op, fd, &ev))
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(epoll, op, fd, &ev))
 }
 
-// wait blocks for at most ms milliseconds (-1: for ever) and returns how
-// many of events are set. A signal ends it early, with none.
-func (p *poller) wait(events []unix.EpollEvent, ms int) (int, error) {
-	return epollWait(p.fd, events, ms)
+// shutLater says whether to wake nobody for the second instance.
+func (p *poller) shutLater(shut bool) {
+	if p.shut == shut {
+		return
+	}
+	var interest uint32 = readable
+	if shut {
+		interest = 0
+	}
+	if control(p.fd, unix.EPOLL_CTL_MOD, p.later, laterHandle, interest) == nil {
+		p.shut = shut
+	}
+}
+
+// waitLater returns what is ready of the second instance.
+func (p *poller) waitLater() []unix.EpollEvent {
+	n, _ := epollWait(p.later, p.readyLater[:], 0) // the first would tell of an error
+	return p.readyLater[:max(n, 0)]
+}
+
+// wait waits for at most ns nanoseconds (negative: for ever) and returns what is
+// ready. A signal ends it early, with nothing.
+func (p *poller) wait(ns int64) ([]unix.EpollEvent, error) {
+	n, err := epollWait(p.fd, p.ready[:], milliseconds(ns))
+	return p.ready[:max(n, 0)], err
 }
 
 func epollWait(fd int, events []unix.EpollEvent, ms int) (int, error) {
@@ -88,7 +128,12 @@ func handleOf(ev *unix.EpollEvent) Handle {
 	return Handle(uint64(uint32(ev.Pad))<<32 | uint64(uint32(ev.Fd)))
 }
 
-func (p *poller) close() { closeFD(p.fd) }
+func (p *poller) close() {
+	closeFD(p.fd)
+	if p.later >= 0 {
+		closeFD(p.later)
+	}
+}
 
 // registration is a descriptor's place in epoll and what is asked of it.
 type registration struct {
@@ -96,6 +141,24 @@ type registration struct {
 	handle   Handle
 	interest uint32
 	added    bool
+	late     bool // its place is in the second instance
+}
+
+// move gives the registration its place in one of the two instances, from the
+// next want on.
+func (r *registration) move(p *poller, late bool) {
+	if r.late != late {
+		r.leave(p)
+		r.late = late
+	}
+}
+
+func (r *registration) control(p *poller, op int, interest uint32) error {
+	epoll := p.fd
+	if r.late {
+		epoll = p.later
+	}
+	return control(epoll, op, r.fd, r.handle, interest)
 }
 
 // want changes the interest, with no system call when nothing changes.
@@ -111,9 +174,9 @@ func (r *registration) want(p *poller, interest uint32) error {
 	if !r.added {
 		op = unix.EPOLL_CTL_ADD
 	}
-	err := p.control(op, r.fd, r.handle, interest)
+	err := r.control(p, op, interest)
 	if op == unix.EPOLL_CTL_ADD && errors.Is(err, unix.EEXIST) {
-		err = p.control(unix.EPOLL_CTL_MOD, r.fd, r.handle, interest) // the latest watch of it counts
+		err = r.control(p, unix.EPOLL_CTL_MOD, interest) // the latest watch of it counts
 	}
 	if err == nil {
 		r.added, r.interest = true, interest
@@ -126,7 +189,7 @@ func (r *registration) want(p *poller, interest uint32) error {
 func (r *registration) leave(p *poller) {
 	if r.added && p.holder(r.fd) == r.handle {
 		// ENOENT and EBADF: its owner closed a watched descriptor first.
-		_ = p.control(unix.EPOLL_CTL_DEL, r.fd, r.handle, 0)
+		_ = r.control(p, unix.EPOLL_CTL_DEL, 0)
 		p.hold(r.fd, 0)
 	}
 	r.added = false

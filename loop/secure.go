@@ -178,6 +178,7 @@ func (c *conn) beginHandshake() {
 		return
 	}
 	c.security = securityHandshake
+	c.move(c.loop.poller, true)
 	c.setHandshakeDeadline()
 	c.loop.emit(Event{Kind: TLSStarted, Handle: c.handle})
 	c.session.Start(func() { c.loop.Post(c.handshakeProgress) })
@@ -218,6 +219,7 @@ func (c *conn) note(n tls.Notice) {
 
 func (c *conn) handshakeDone() {
 	c.security = secured
+	c.move(c.loop.poller, false)
 	c.loop.stats.handshakeDone(c.session.Context().Server())
 	c.session.Trim(0)
 	c.handshakeOver()

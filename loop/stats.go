@@ -31,11 +31,14 @@ type Stats struct {
 
 	// What follows is not counted but looked up by Loop.Stats.
 
-	// Threaded: a thread of its own steps the I/O side at present.
-	Threaded bool
-	// Switches is how often that has changed.
-	Switches uint64
-	Running  int // handshakes
+	// Threaded: a thread of its own runs the I/O side at present. Changes is how
+	// often that has changed, by the reason; Reason is the latest. ThreadTime is
+	// how long there has been such a thread, in ns.
+	Threaded   bool
+	Changes    [Reasons]uint64
+	Reason     Reason
+	ThreadTime uint64
+	Running    int // handshakes
 	// Unsent and Undelivered are bytes that the kernel, or the Lua side, has
 	// not taken yet.
 	Unsent, Undelivered uint64
@@ -61,7 +64,7 @@ func (l *Loop) Stats() Stats {
 	l.gate.enter()
 	defer l.gate.leave()
 	s := l.stats
-	s.Threaded, s.Switches = l.hasThread(), l.thread.switches
+	l.driver.look(&s, l.clock())
 	s.Buffered, s.BuffersFull = uint64(l.ceiling.held), l.ceiling.full
 	s.Stalls = l.gate.dog.stalls.Load()
 	s.Failures = make(map[string]uint64, len(l.stats.Failures))
@@ -123,12 +126,15 @@ func (s *Stats) handshakeFailed(reason string) {
 }
 
 // countRead and countSent count bytes on the wire.
-func (l *Loop) countRead(n int) {
-	l.stats.Received += uint64(n)
-	l.noticeTransfer(n)
-}
+func (l *Loop) countRead(n int) { l.stats.Received += uint64(n) }
 
-func (l *Loop) countSent(n int) {
-	l.stats.Sent += uint64(n)
-	l.noticeTransfer(n)
+func (l *Loop) countSent(n int) { l.stats.Sent += uint64(n) }
+
+func (d *driver) look(s *Stats, now int64) {
+	s.Threaded, s.Reason, s.Changes = d.thread != nil, d.reason, d.changes
+	ns := d.threaded
+	if s.Threaded {
+		ns += now - d.since
+	}
+	s.ThreadTime = uint64(ns)
 }

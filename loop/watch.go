@@ -77,6 +77,9 @@ func (w *watch) ready(events uint32) {
 	if w.interest&writable != 0 && events&(writable|broken) != 0 {
 		value |= 2
 	}
+	if value == 0 {
+		return // the Lua side has changed its mind since epoll told
+	}
 	w.inFlight = true
 	w.loop.emit(Event{Kind: Ready, Handle: w.handle, Value: value})
 }

@@ -67,7 +67,7 @@ func TestAStallOfTheIOThreadIsReported(t *testing.T) {
 	l.step(0)
 	s := l.addStuck()
 	for start := time.Now(); len(l.ownNotes()) == 0 && time.Since(start) < patience; {
-		batch, _, err := l.Loop.Step(nil, int64(100*time.Millisecond))
+		batch, _, err := l.Loop.stepFor(nil, int64(100*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}

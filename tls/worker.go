@@ -5,9 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"net.server_go/bell"
 )
@@ -24,17 +21,9 @@ type worker struct {
 	steps  []*handshake
 	long   []*handshake // steps that take long: others go first
 	passed int          // others that went first, since the latest of these
-	guest  *Guest
 
-	told    []func()  // whom to tell of the latest steps
-	since   int       // steps since the first of them
-	visited time.Time // the end of the guest's latest turn
-
-	pace  atomic.Int64 // CPU time of a step, lately, in ns
-	paced int64        // the thread's CPU time when pace was set
-	made  int          // steps since then
-
-	busyUntil time.Time // it does not give way until then
+	told  []func() // whom to tell of the latest steps
+	since int      // steps since the first of them
 }
 
 // fullBatch is how many steps a worker makes before it tells of them though
@@ -70,6 +59,20 @@ func Computing() (n int64) {
 	return n
 }
 
+// AllCompute reports whether every worker has a step to make: what is new has to
+// wait.
+func AllCompute() bool {
+	if !started.Load() {
+		return false
+	}
+	for _, w := range workers {
+		if w.load.Load() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // LimitThreads bounds the workers, and says how many threads may run Go code at
 // once, whatever the host has. That should be two more than there are workers,
 // the Lua thread and the I/O thread or the collector: else these wait, for 10 ms
@@ -84,15 +87,9 @@ func (w *worker) run() {
 	// Between two steps it never leaves the thread: only the Go scheduler could
 	// hand it to another, at the cost of two wake-ups.
 	runtime.LockOSThread()
-	w.paced = threadTime()
 	for {
 		w.step(w.next())
 		w.load.Add(-1)
-		w.keepPace()
-		if g := w.dueGuest(); g != nil {
-			w.giveTurn(g)
-		}
-		w.giveWay()
 	}
 }
 
@@ -103,13 +100,6 @@ func (w *worker) next() *handshake {
 			return h
 		}
 		w.tell()
-		if g := w.presentGuest(); g != nil {
-			w.giveTurn(g) // which may bring steps
-			if h := w.take(); h != nil {
-				return h
-			}
-			w.dismiss(g)
-		}
 		w.bell.Arm()
 		if h := w.take(); h != nil {
 			w.bell.Disarm()
@@ -152,9 +142,6 @@ func (w *worker) nextQueue() *[]*handshake {
 	return &w.steps
 }
 
-// idle says that no step waits.
-func (w *worker) idle() bool { return len(w.steps)+len(w.long) == 0 }
-
 func (w *worker) step(h *handshake) {
 	h.step()
 	if h.news {
@@ -167,44 +154,6 @@ func (w *worker) step(h *handshake) {
 	if w.since >= fullBatch {
 		w.tell()
 	}
-}
-
-// giveWay lets others go first: whom a step or turn woke may wait for this very
-// processor, and mostly soon gives it back.
-func (w *worker) giveWay() {
-	if start := time.Now(); !start.Before(w.busyUntil) {
-		bell.GiveWay()
-		w.gaveWay(start, time.Now())
-	}
-}
-
-// gaveWay is what giveWay learns. Somebody else's program may take a whole slice for
-// each yield: then the worker does not yield for a while, and loses a tenth of its
-// time.
-func (w *worker) gaveWay(from, until time.Time) {
-	const longAway = time.Millisecond
-	if away := until.Sub(from); away > longAway {
-		w.busyUntil = until.Add(9 * away)
-	}
-}
-
-// paceSteps is how many steps the pace is the mean of.
-const paceSteps = 32
-
-func (w *worker) keepPace() {
-	if w.made++; w.made < paceSteps {
-		return
-	}
-	now := threadTime()
-	w.pace.Store((now - w.paced) / paceSteps)
-	w.paced, w.made = now, 0
-}
-
-// threadTime is the CPU time of the calling thread, in ns.
-func threadTime() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) // it cannot fail
-	return t.Nano()
 }
 
 func (w *worker) tell() {

@@ -201,8 +201,13 @@ describe("stats()", function ()
 	end);
 
 	it("says who does the I/O", function ()
-		local mode = backend.stats().stepping;
-		assert.is_true(mode == "inline" or mode == "thread", mode);
+		local stats = backend.stats();
+		assert.is_true(stats.stepping == "inline" or stats.stepping == "thread", stats.stepping);
+		local switches = 0;
+		for _, count in pairs(stats.switch_reasons) do switches = switches + count; end
+		assert.equal(stats.switches, switches);
+		assert.is_true(switches == 0 and stats.stepping_reason == nil or stats.switch_reasons[stats.stepping_reason] > 0);
+		assert.is_true(stats.thread_seconds > 0 or stats.stepping == "inline");
 	end);
 end);
 
