@@ -130,19 +130,24 @@ func readName(trap uintptr, fd int) (n Name, isUnix bool) {
 	if _, _, errno := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size))); errno != 0 {
 		return Name{}, false
 	}
+	return nameIn(&raw, size)
+}
+
+// nameIn is the name in a socket address that has size bytes.
+func nameIn(raw *unix.RawSockaddrAny, size uint32) (n Name, isUnix bool) {
 	switch raw.Addr.Family {
 	case unix.AF_INET:
-		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&raw))
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(raw))
 		return Name{netip.AddrFrom4(sa.Addr).String(), hostOrder(sa.Port), true}, false
 	case unix.AF_INET6:
-		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&raw))
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(raw))
 		ip := netip.AddrFrom16(sa.Addr)
 		if sa.Scope_id != 0 {
 			ip = ip.WithZone(zoneName(int(sa.Scope_id)))
 		}
 		return Name{ip.String(), hostOrder(sa.Port), true}, false
 	case unix.AF_UNIX:
-		sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&raw))
+		sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(raw))
 		return Name{Host: unixPath(sa, int(size)), Known: true}, true
 	}
 	return Name{}, false

@@ -102,6 +102,21 @@ func TestNewConnectionsOfAnAddressAreLimited(t *testing.T) {
 	}
 }
 
+// TestPeersThatResetAtOnceAreLimited: the kernel forgets their names when they are asked
+// for later.
+func TestPeersThatResetAtOnceAreLimited(t *testing.T) {
+	l, port := limited(t, func(s *Settings) { s.NewConnectionsPerAddress = 5 })
+	for range 20 {
+		conn := from(t, "127.0.0.2", port).(*net.TCPConn)
+		_ = conn.SetLinger(0)
+		conn.Close()
+	}
+	l.awaitStats(func(s Stats) bool { return s.Opened[KindAccepted]+s.Refused[LimitNewConnections] == 20 })
+	if n := l.Stats().Refused[LimitNewConnections]; n < 10 {
+		t.Errorf("%d of 20 are refused, want 15", n)
+	}
+}
+
 func TestHandshakesOfAnAddressAreLimited(t *testing.T) {
 	l, port := limited(t, func(s *Settings) { s.HandshakesPerAddress = 1 })
 	context := l.context("server")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -127,9 +128,9 @@ func (s *listener) ready(uint32) {
 	}
 	took := 0
 	for range acceptsPerStep {
-		fd, err := accept(s.fd)
+		fd, peer, err := accept(s.fd)
 		if err == nil {
-			err = s.accepted(fd)
+			err = s.accepted(fd, peer)
 		}
 		switch {
 		case err == nil:
@@ -159,17 +160,25 @@ func concernsOneConnection(err error) bool {
 	return false
 }
 
-// accept is accept4(2), without the peer's address: the connection is asked.
-func accept(listening int) (int, error) {
-	fd, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listening), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+// accept is accept4(2). A peer that has reset the connection meanwhile has a name here,
+// and not later. The peer of a unix socket has none.
+func accept(listening int) (fd int, peer Name, err error) {
+	var raw unix.RawSockaddrAny
+	size := uint32(unix.SizeofSockaddrAny)
+	accepted, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listening), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if errno != 0 {
-		return -1, errno
+		return -1, peer, errno
 	}
-	return int(fd), nil
+	peer, isUnix := nameIn(&raw, size)
+	if isUnix {
+		peer = Name{}
+	}
+	return int(accepted), peer, nil
 }
 
-func (s *listener) accepted(fd int) error {
-	peer, local := namesOf(fd)
+func (s *listener) accepted(fd int, peer Name) error {
+	local, _ := readName(unix.SYS_GETSOCKNAME, fd)
 	if s.loop.proxies.ports[local.Port] {
 		return s.awaitHeader(fd, peer, local)
 	}
