@@ -55,23 +55,35 @@ type visitor struct {
 	at               int64   // when spent was right, in ns since the loop started
 }
 
-// ParseNetworks reads addresses and networks in CIDR notation, separated by commas.
+// ParseNetworks reads addresses and networks in CIDR notation, separated by commas. Those
+// of IPv4 in IPv6 (::ffff:0:0/96) are taken for IPv4's; zones are refused.
 func ParseNetworks(list string) (networks []netip.Prefix, err error) {
 	for _, text := range strings.Split(list, ",") {
 		if text == "" {
 			continue
 		}
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			address, err := netip.ParseAddr(text)
-			if err != nil {
-				return nil, fmt.Errorf("%q is no address and no network", text)
-			}
-			network = netip.PrefixFrom(address, address.BitLen())
+		network, ok := parseNetwork(text)
+		if !ok {
+			return nil, fmt.Errorf("%q is no address and no network", text)
 		}
 		networks = append(networks, network.Masked())
 	}
 	return networks, nil
+}
+
+func parseNetwork(text string) (network netip.Prefix, ok bool) {
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		address, err := netip.ParseAddr(text)
+		if err != nil || address.Zone() != "" {
+			return network, false
+		}
+		network = netip.PrefixFrom(address, address.BitLen())
+	}
+	if address := network.Addr(); address.Is4In6() {
+		network = netip.PrefixFrom(address.Unmap(), network.Bits()-96)
+	}
+	return network, network.IsValid()
 }
 
 func (d *door) open(l *Loop) {

@@ -206,12 +206,13 @@ func TestVisitorsAreBounded(t *testing.T) {
 func TestParseNetworks(t *testing.T) {
 	for list, want := range map[string]string{
 		"": "[]", "192.0.2.1": "[192.0.2.1/32]", "10.1.2.3/8,::1": "[10.0.0.0/8 ::1/128]",
+		"::ffff:192.0.2.1": "[192.0.2.1/32]", "::ffff:10.1.2.3/104": "[10.0.0.0/8]",
 	} {
 		if got, err := ParseNetworks(list); err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%q: %v, %v; want %s", list, got, err, want)
 		}
 	}
-	for _, list := range []string{"example.org", "10.0.0.0/33", "1.2.3", "::1/129", "10.0.0.0/8, ::1"} {
+	for _, list := range []string{"example.org", "10.0.0.0/33", "1.2.3", "::1/129", "10.0.0.0/8, ::1", "fe80::1%lo", "::ffff:10.0.0.0/64"} {
 		if got, err := ParseNetworks(list); err == nil {
 			t.Errorf("%q: %v, want an error", list, got)
 		}
