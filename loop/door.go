@@ -98,23 +98,24 @@ func inNetworks(networks []netip.Prefix, address netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
-// siteOf is what the limits of an address are for: nothing for a unix socket, and for
-// an exempt network.
-func (d *door) siteOf(peer Name) (site netip.Prefix, limited bool) {
-	address, err := netip.ParseAddr(peer.Host)
-	if err != nil {
-		return site, false
-	}
-	if inNetworks(d.exempt, address) {
-		return site, false
-	}
+// siteOf is whose a valid address is.
+func siteOf(address netip.Addr) netip.Prefix {
 	address = address.Unmap().WithZone("")
 	bits := address.BitLen()
 	if address.Is6() {
 		bits = ipv6Site
 	}
-	site, err = address.Prefix(bits)
-	return site, err == nil
+	return netip.PrefixFrom(address, bits).Masked()
+}
+
+// limitedSite is what the limits of an address are for: nothing for a unix socket, and
+// for an exempt network.
+func (d *door) limitedSite(peer Name) (site netip.Prefix, limited bool) {
+	address, err := netip.ParseAddr(peer.Host)
+	if err != nil || inNetworks(d.exempt, address) {
+		return site, false
+	}
+	return siteOf(address), true
 }
 
 func (d *door) visitor(site netip.Prefix, now int64) *visitor {
@@ -167,7 +168,7 @@ func (l *Loop) admit(peer Name) (v *visitor, ok bool) {
 	if s.ConnectionsPerAddress == 0 && s.NewConnectionsPerAddress == 0 {
 		return nil, true
 	}
-	site, limited := l.door.siteOf(peer)
+	site, limited := l.door.limitedSite(peer)
 	if !limited {
 		return nil, true
 	}
@@ -192,9 +193,10 @@ func (v *visitor) turnedBack() {
 }
 
 // turnAway closes a connection that was not admitted. A reset leaves no TIME_WAIT here.
-func turnAway(fd int) {
+func (l *Loop) turnAway(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	closeFD(fd)
+	l.descriptorClosed()
 }
 
 // admitHandshake reports whether the handshake of c, an accepted connection, may begin. If
@@ -208,7 +210,7 @@ func (l *Loop) admitHandshake(c *conn) bool {
 	v := c.visitor
 	if v == nil {
 		peer, _ := c.names()
-		site, limited := d.siteOf(peer)
+		site, limited := d.limitedSite(peer)
 		if !limited {
 			return true
 		}

@@ -184,7 +184,7 @@ func TestSites(t *testing.T) {
 		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
 		"10.9.8.7": "", "::ffff:10.0.0.1": "", "fe80::1%eth0": "", "::1": "", "": "", "/run/socket": "",
 	} {
-		site, limited := d.siteOf(Name{Host: host})
+		site, limited := d.limitedSite(Name{Host: host})
 		if limited != (want != "") || limited && site != netip.MustParsePrefix(want) {
 			t.Errorf("%q: %v %t, want %q", host, site, limited, want)
 		}

@@ -190,7 +190,7 @@ func (s *listener) accepted(fd int, peer Name) error {
 func (s *listener) admitted(fd int, peer, local Name, names *proxied, received []byte) error {
 	visitor, ok := s.loop.admit(peer)
 	if !ok {
-		turnAway(fd)
+		s.loop.turnAway(fd)
 		return nil
 	}
 	s.loop.defaultOptions(fd)

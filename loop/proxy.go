@@ -52,7 +52,7 @@ func (s *listener) awaitHeader(fd int, peer, local Name) error {
 	l := s.loop
 	if !l.proxies.trusts(peer) {
 		l.refuseProxy(peer)
-		turnAway(fd)
+		l.turnAway(fd)
 		return nil
 	}
 	p := &preface{loop: l, listener: s, peer: peer, local: local}
@@ -71,12 +71,11 @@ func (s *listener) awaitHeader(fd int, peer, local Name) error {
 	return nil
 }
 
-// refuseProxy counts a connection that did not begin as it must.
+// refuseProxy counts a connection that did not begin as it must. Exempt networks are
+// counted too: proxies mostly are, and what is wrong between one and us must show.
 func (l *Loop) refuseProxy(peer Name) {
-	if site, limited := l.door.siteOf(peer); limited {
-		l.refuse(l.door.visitor(site, l.now), LimitProxyProtocol)
-	} else {
-		l.stats.Refused[LimitProxyProtocol]++
+	if address, err := netip.ParseAddr(peer.Host); err == nil {
+		l.refuse(l.door.visitor(siteOf(address), l.now), LimitProxyProtocol)
 	}
 }
 
@@ -88,6 +87,9 @@ func (p *preface) ready(uint32) {
 		return
 	case err != nil:
 		p.fail(reason(err))
+		return
+	case n == 0 && len(p.received) == 0: // a health check, which only looks whether the port is open
+		p.loop.turnAway(p.detach())
 		return
 	case n == 0:
 		p.fail(reasonClosed)
@@ -110,8 +112,7 @@ func (p *preface) ring() { p.fail("no header in time") }
 func (p *preface) fail(reason string) {
 	p.loop.refuseProxy(p.peer)
 	p.loop.emit(Event{Kind: Note, text: "debug\tPROXY protocol from " + p.peer.Host + ": " + reason + "\n"})
-	turnAway(p.detach())
-	p.loop.descriptorClosed()
+	p.loop.turnAway(p.detach())
 }
 
 // complete makes a connection of it, which begins with what follows the header.
@@ -129,7 +130,7 @@ func (p *preface) complete(size int) {
 	}
 	fd, rest := p.detach(), p.received[size:]
 	if o, _ := p.loop.objects.get(p.listener.handle); o != p.listener {
-		turnAway(fd) // the port was closed meanwhile
+		p.loop.turnAway(fd) // the port was closed meanwhile
 		return
 	}
 	if p.listener.admitted(fd, client, server, names, rest) != nil {

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pires/go-proxyproto"
+	"golang.org/x/sys/unix"
 
 	"net.server_go/tls"
 )
@@ -137,6 +139,57 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 	_, _ = peer.Write([]byte(proxyHeader(t, 1, "203.0.113.7:4711")))
 	l.wantReset(peer)
 	l.none(Accepted, 0)
+}
+
+// TestExemptProxiesShowInTheLog: most are exempt, and one that is not trusted, or sends no
+// header, must not be refused without a word.
+func TestExemptProxiesShowInTheLog(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "127.0.0.2"} { // trusted, and not
+		l, _, port := proxyPort(t, func(s *Settings) { s.Exempt = "127.0.0.0/8" })
+		peer := from(t, address, port)
+		_, _ = peer.Write([]byte("<stream:stream>"))
+		l.wantReset(peer)
+		if note := string(l.await(Note, 0).Bytes); !strings.Contains(note, "proxy_protocol_ports 1; from 1 addresses, most from "+address) {
+			t.Errorf("%s: the log has %q", address, note)
+		}
+	}
+}
+
+// TestHealthChecksAreNotRefused: whoever only looks whether the port is open.
+func TestHealthChecksAreNotRefused(t *testing.T) {
+	l, _, port := proxyPort(t, nil)
+	peer := from(t, "127.0.0.1", port).(*net.TCPConn)
+	l.step(20 * time.Millisecond)
+	_ = peer.CloseWrite()
+	l.wantReset(peer)
+	l.none(Note, 0)
+	if got := l.Stats().Refused; got != [Limits]uint64{} {
+		t.Errorf("refused: %v", got)
+	}
+}
+
+// TestARefusedProxiedConnectionLeavesADescriptor: a port that had none goes on at once.
+func TestARefusedProxiedConnectionLeavesADescriptor(t *testing.T) {
+	l, server, port := proxyPort(t, func(s *Settings) { s.NewConnectionsPerAddress = 1 })
+	for _, closed := range []bool{false, true} {
+		peer := from(t, "127.0.0.1", port)
+		l.step(20 * time.Millisecond)
+		l.step(20 * time.Millisecond)
+		l.holdThread()
+		o, _ := l.objects.get(must(l.Listen("127.0.0.1", 0, 0))(t).Handle)
+		short := o.(*listener)
+		l.door.visitor(netip.MustParsePrefix("203.0.113.7/32"), l.now).spent = 1
+		if closed {
+			l.Release(server)
+		}
+		short.failed(unix.EMFILE)
+		_ = must(peer.Write([]byte(proxyHeader(t, 2, "203.0.113.7:1"))))(t)
+		l.wantReset(peer)
+		l.holdThread()
+		if short.retry != 0 {
+			t.Errorf("the port waits (other port closed: %t)", closed)
+		}
+	}
 }
 
 func TestProxyHeaderHasATime(t *testing.T) {
