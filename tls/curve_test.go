@@ -36,3 +36,30 @@ func TestGroupsOfProsodysLists(t *testing.T) {
 		}
 	}
 }
+
+// TestUnanswered: only a hello that had a post-quantum group may do better without.
+func TestUnanswered(t *testing.T) {
+	change := func(f func(*Config)) *Context { return sessionContext(t, "client", f) }
+	for name, c := range map[string]struct {
+		context *Context
+		classic bool
+		want    bool
+	}{
+		"offered":         {change(nil), false, true},
+		"left out":        {change(nil), true, false},
+		"TLS 1.2":         {change(func(c *Config) { c.Protocol = "tlsv1_2" }), false, false},
+		"other groups":    {change(func(c *Config) { c.CurvesList = "X25519" }), false, false},
+		"Prosody's own":   {change(func(c *Config) { c.CurvesList = prosodysCurves[0] }), false, true},
+		"administrator's": {change(func(c *Config) { c.CurvesList = "X25519MLKEM768:X25519" }), false, false},
+		"server":          {sessionContext(t, "server", nil, "p256"), false, false},
+	} {
+		s := NewSession(c.context, Options{Classic: c.classic})
+		if got := s.Unanswered(); got != c.want {
+			t.Errorf("%s: %t, want %t", name, got, c.want)
+		}
+		s.Feed([]byte{recordHandshake})
+		if s.Unanswered() {
+			t.Errorf("%s: true, though the server has answered", name)
+		}
+	}
+}

@@ -177,8 +177,8 @@ func (s *Session) Feed(data []byte) { s.transport.feed(data) }
 // cannot read our hello: a post-quantum group makes it longer than one packet. Such a
 // server sends nothing, or an alert.
 func (s *Session) Unanswered() bool {
-	g := s.context.groups
-	offered := !s.context.Server() && !s.options.Classic && !slices.Equal(g.preferred, g.classic)
+	c := s.first // gotHello may be about to set the other
+	offered := !c.Server() && !s.options.Classic && c.base.MaxVersion == stdtls.VersionTLS13 && !slices.Equal(c.groups.preferred, c.groups.classic)
 	return offered && s.transport.firstReceived() != recordHandshake
 }
 
