@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"net.server_go/tls"
 )
 
 // A Limit is a bound on what peers may have here at once, before the Lua side hears
@@ -201,7 +203,8 @@ func (l *Loop) turnAway(fd int) {
 
 // admitHandshake reports whether the handshake of c, an accepted connection, may begin. If
 // there are too many in all, the oldest ends: a peer that does not go on is what keeps one
-// for long.
+// for long. Unless most wait for us: then c's may not begin, because of those that end half
+// computed none would get through.
 func (l *Loop) admitHandshake(c *conn) bool {
 	s, d := &l.settings, &l.door
 	if c.kind != KindAccepted || s.HandshakesPerAddress == 0 && s.Handshakes == 0 {
@@ -220,6 +223,10 @@ func (l *Loop) admitHandshake(c *conn) bool {
 		l.refuse(v, LimitHandshakesPerAddress)
 		return false
 	}
+	if s.Handshakes > 0 && d.handshakes >= s.Handshakes && d.waitForUs() {
+		l.refuse(v, LimitHandshakes)
+		return false
+	}
 	c.visitor, c.shaking = v, true
 	v.handshakes++
 	d.handshakes++
@@ -228,6 +235,12 @@ func (l *Loop) admitHandshake(c *conn) bool {
 		l.endOldestHandshake()
 	}
 	return true
+}
+
+// waitForUs reports whether more handshakes come than can be computed.
+func (d *door) waitForUs() bool {
+	const few = 32 // each has a short step when it begins, and when it ends
+	return int(tls.Computing()) > max(d.handshakes/2, few)
 }
 
 // remember enters a handshake into the queue, and leaves out those that have ended

@@ -1,12 +1,17 @@
 package loop
 
 import (
+	"bytes"
+	stdtls "crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"net.server_go/tls"
 )
 
 // limited returns a loop with a port, and settings that exempt nobody.
@@ -159,6 +164,51 @@ func TestTheOldestHandshakeMakesRoom(t *testing.T) {
 		t.Errorf("%d handshakes are counted after all have ended", n)
 	}
 }
+
+// TestHandshakesThatWaitForUsAreNotEnded: if hellos come faster than they can be answered,
+// those that came first are answered.
+func TestHandshakesThatWaitForUsAreNotEnded(t *testing.T) {
+	const most = 200
+	l, port := limited(t, func(s *Settings) { s.HandshakesPerAddress, s.Handshakes = 0, most })
+	context, hello := l.context("server"), clientHello()
+	var handles []Handle
+	for range 2 * most {
+		_ = must(from(t, "127.0.0.2", port).Write(hello))(t)
+		h := l.await(Accepted, 0).Handle
+		l.starting[h] = true
+		handles = append(handles, h)
+	}
+	l.awaitStats(func(s Stats) bool { return s.Undelivered == uint64(2*most*len(hello)) })
+	for _, h := range handles {
+		l.startTLS(h, context, 0, "")
+	}
+	l.awaitStats(func(s Stats) bool { return s.Refused[LimitHandshakes] > most/2 })
+	l.step(10 * time.Millisecond)
+	for _, h := range handles[:most] {
+		l.none(Closed, h)
+		l.Release(h)
+	}
+	for tls.Computing() > 0 { // it counts for the next test
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// clientHello is what a client sends first.
+func clientHello() []byte {
+	var sent helloOnly
+	_ = stdtls.Client(&sent, &stdtls.Config{InsecureSkipVerify: true}).Handshake()
+	return sent.Bytes()
+}
+
+// helloOnly is a connection on which there is no answer.
+type helloOnly struct {
+	net.Conn
+	bytes.Buffer
+}
+
+func (h *helloOnly) Read([]byte) (int, error)    { return 0, io.EOF }
+func (h *helloOnly) Write(p []byte) (int, error) { return h.Buffer.Write(p) }
+func (h *helloOnly) Close() error                { return nil }
 
 // TestFinishedHandshakesDoNotCount: they leave the queue, too.
 func TestFinishedHandshakesDoNotCount(t *testing.T) {
