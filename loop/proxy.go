@@ -204,7 +204,7 @@ func parseProxyHeader(header []byte) (client, server Name, err error) {
 		return client, server, err
 	case reader.Buffered() > 0:
 		return client, server, errProxyAddress
-	case h.Command.IsLocal() || h.TransportProtocol.IsUnspec():
+	case h.Command.IsLocal():
 		return client, server, nil
 	}
 	source, destination, ok := h.TCPAddrs()

@@ -18,7 +18,7 @@ import (
 func proxyPort(t *testing.T, change func(*Settings)) (l *testLoop, server Handle, port int) {
 	t.Helper()
 	l = newTestLoop(t)
-	t.Cleanup(func() { l.alarms.remove(&l.door.refusals.alarm) })
+	t.Cleanup(l.forgetRefusals)
 	server, _ = l.listen(0)
 	_, local := l.Names(server)
 	settings := DefaultSettings()
