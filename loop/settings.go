@@ -7,7 +7,7 @@ import (
 
 // Settings are Prosody's network_settings as far as the I/O side needs
 // them. Times are in seconds. The names and defaults are those of
-// net.server_epoll; NoDelay is the exception (see docs/differences.md).
+// net.server_epoll; NoDelay and Backlog are the exceptions (see docs/differences.md).
 type Settings struct {
 	ReadTimeout         float64
 	SendTimeout         float64
@@ -49,7 +49,7 @@ func DefaultSettings() Settings {
 		HandshakeDeadline:   60,
 		AcceptRetryInterval: 10,
 		ReadSize:            8192,
-		Backlog:             128,
+		Backlog:             4096, // a wave of reconnections overflows 128
 		NoDelay:             true,
 		PostQuantum:         true,
 

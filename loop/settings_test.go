@@ -11,7 +11,7 @@ func TestDefaultSettings(t *testing.T) {
 		"connect_timeout":       {s.ConnectTimeout, 20},
 		"accept_retry_interval": {s.AcceptRetryInterval, 10},
 		"read_size":             {float64(s.ReadSize), 8192},
-		"tcp_backlog":           {float64(s.Backlog), 128},
+		"tcp_backlog":           {float64(s.Backlog), 4096},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s is %g, want %g", name, c.got, c.want)
