@@ -30,8 +30,8 @@ class Stream:
         self.restart()
 
     @classmethod
-    async def connect(cls, port, host):
-        return cls(*await asyncio.open_connection("127.0.0.1", port), host)
+    async def connect(cls, port, host, **options):
+        return cls(*await asyncio.open_connection("127.0.0.1", port, **options), host)
 
     def restart(self):
         """Begin the stream anew, as after STARTTLS and SASL."""
@@ -104,12 +104,14 @@ class Stream:
 
 
 class Client:
-    """A user who remembers what came. `trusted` (a file): log in by STARTTLS; `managed`: with stream management."""
+    """A user who remembers what came. `trusted` (a file): log in by STARTTLS, or by `direct` TLS; `managed`: with stream
+    management; `source`: the address to come from."""
 
-    def __init__(self, port, name, host="localhost", resource="light", trusted=None, managed=False):
+    def __init__(self, port, name, host="localhost", resource="light", trusted=None, managed=False, direct=False, source=None):
         self.port, self.name, self.host, self.resource = port, name, host, resource
         self.trusted = trusted
         self.managed = managed
+        self.direct, self.source = direct, source
         self.stream = self.jid = self.task = None
         self.received = []  # (sender's full JID, body), in the order of arrival
         self.answers = {}  # id -> the iq that answers
@@ -128,9 +130,13 @@ class Client:
 
     async def _open(self):
         self.end = self.stream_error = None
-        self.stream = await Stream.connect(self.port, self.host)
-        if self.trusted:
-            await self.stream.start_tls(ssl.create_default_context(cafile=self.trusted))
+        context = self.trusted and ssl.create_default_context(cafile=self.trusted)
+        options = {"ssl": context, "server_hostname": self.host} if self.direct else {}
+        if self.source:
+            options["local_addr"] = (self.source, 0)
+        self.stream = await Stream.connect(self.port, self.host, **options)
+        if self.trusted and not self.direct:
+            await self.stream.start_tls(context)
         await self.stream.log_in(self.name, f"{self.name}'s password")
 
     async def log_in(self, presence=True):

@@ -24,16 +24,17 @@ class Connection:
 
     `name` is what the client asks for by SNI and (`check_name`) expects in the certificate; None: no SNI.
     `starttls` names the XMPP host for which to start TLS within an XML stream.
+    `source` is the address to come from.
     """
 
-    def __init__(self, port, authority, name, alpn=None, check_name=True, starttls=None, newest=None):
+    def __init__(self, port, authority, name, alpn=None, check_name=True, starttls=None, newest=None, source=None):
         context = ssl.create_default_context(cafile=authority)
         context.check_hostname = bool(name) and check_name
         if alpn:
             context.set_alpn_protocols(alpn)
         if newest:
             context.maximum_version = newest
-        plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT, source_address=source and (source, 0))
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if starttls:
