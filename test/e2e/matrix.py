@@ -7,7 +7,8 @@ PROSODY     the Prosodys, by the names that scripts/prosody knows (default: inst
 BACKEND     the backends (default: epoll go)
 E2E_LOGS    the folder for what each run says (default: build/e2e)
 
-The last table has the sums. The exit status is 0 if each run came to its end and no check failed.
+The last table has the sums. A part may skip a backend, and says why. The exit status is 0 if each other run came
+to its end and no check failed.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ NAMES = (os.environ.get("PROSODY") or "installed 13.0.1 newest").split()
 BACKENDS = (os.environ.get("BACKEND") or "epoll go").split()
 RUN_SECONDS = 400
 OUTCOME = re.compile(r"(ok|not ok) - (.*) \([0-9.]+ s\)")
-SUM = re.compile(r"[0-9]+ passed, [0-9]+ failed")
+SUM = re.compile(r"[0-9]+ passed, [0-9]+ failed|skipped: .+")
 
 
 def run(part, version, backend):
@@ -68,7 +69,7 @@ def sums_of(results):
     """One row for each part: how many of the checks that were tried have passed."""
     for part, outcomes in results.items():
         passed = [sum(word == "ok" for word in found.values()) for found, _ in outcomes]
-        yield part, [f"{good} of {len(found)}" + ("" if complete else ", no end")
+        yield part, [(f"{good} of {len(found)}" if found else "-") + ("" if complete else ", no end")
                      for good, (found, complete) in zip(passed, outcomes)]
 
 
@@ -81,7 +82,7 @@ def main_program():
     for part, outcomes in results.items():
         print(*table(part, columns, checks_of([found for found, _ in outcomes])), sep="\n")
     print(*table("passed", columns, sums_of(results)), sep="\n")
-    good = all(complete and set(found.values()) == {"ok"} for outcomes in results.values() for found, complete in outcomes)
+    good = all(complete and set(found.values()) <= {"ok"} for outcomes in results.values() for found, complete in outcomes)
     sys.exit(0 if good else 1)
 
 
