@@ -234,7 +234,7 @@ class Flood:
         self.made = 0
 
     def burst(self, count):
-        """Open so many, and wait until all but the limit are refused."""
+        """Open so many, and wait until all are refused but as many as the limit allows."""
         for _ in range(count):
             sock = socket.socket()
             sock.setblocking(False)
@@ -243,7 +243,8 @@ class Flood:
             self.open.append(sock)
         self.made += count
         deadline = time.monotonic() + 10
-        while len(self.open) > CONNECTIONS and time.monotonic() < deadline:
+        while len(self.open) > CONNECTIONS:
+            assert time.monotonic() < deadline, f"{len(self.open)} of {self.made} connections are not refused"
             self._drop_refused()
 
     def _drop_refused(self):
