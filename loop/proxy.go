@@ -85,11 +85,11 @@ func (p *preface) ready(uint32) {
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
+	case len(p.received) == 0 && (n == 0 && err == nil || err == unix.ECONNRESET):
+		p.loop.turnAway(p.detach()) // a health check, which only looks whether the port is open
+		return
 	case err != nil:
 		p.fail(reason(err))
-		return
-	case n == 0 && len(p.received) == 0: // a health check, which only looks whether the port is open
-		p.loop.turnAway(p.detach())
 		return
 	case n == 0:
 		p.fail(reasonClosed)

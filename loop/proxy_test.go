@@ -155,16 +155,22 @@ func TestExemptProxiesShowInTheLog(t *testing.T) {
 	}
 }
 
-// TestHealthChecksAreNotRefused: whoever only looks whether the port is open.
+// TestHealthChecksAreNotRefused: whoever only looks whether the port is open, and ends
+// by a FIN or by a reset.
 func TestHealthChecksAreNotRefused(t *testing.T) {
-	l, _, port := proxyPort(t, nil)
-	peer := from(t, "127.0.0.1", port).(*net.TCPConn)
-	l.step(20 * time.Millisecond)
-	_ = peer.CloseWrite()
-	l.wantReset(peer)
-	l.none(Note, 0)
-	if got := l.Stats().Refused; got != [Limits]uint64{} {
-		t.Errorf("refused: %v", got)
+	for _, reset := range []bool{false, true} {
+		l, _, port := proxyPort(t, nil)
+		peer := from(t, "127.0.0.1", port).(*net.TCPConn)
+		l.step(20 * time.Millisecond)
+		if reset {
+			_ = peer.SetLinger(0)
+		}
+		_ = peer.Close()
+		l.step(20 * time.Millisecond)
+		l.none(Note, 0)
+		if got := l.Stats().Refused; got != [Limits]uint64{} {
+			t.Errorf("refused: %v (by a reset: %t)", got, reset)
+		}
 	}
 }
 
