@@ -14,6 +14,7 @@ import select
 import socket
 import statistics
 import subprocess
+import threading
 import time
 
 import authority
@@ -35,7 +36,8 @@ PROXY, STRANGER = "127.0.0.1", "127.0.0.99"  # the first is trusted
 CLIENT = "127.0.0.77"
 FLOODER, STALLER, OTHER = "127.0.0.66", "127.0.0.67", "127.0.0.88"
 CONNECTIONS, HANDSHAKES = 50, 20  # limits for an address
-FLOOD, BURST = 5000, 250  # connections in all, and at once
+FLOOD, BURST = 5000, 250  # connections in all at least, and at once
+LOGINS = 20  # to be timed without them and with them
 REFUSED = "Refused connections or TLS handshakes"
 HYBRID, CLASSIC = "X25519MLKEM768", "X25519"
 FRONT = """{{ limit_connections_per_address = {connections}; limit_handshakes_per_address = {handshakes};
@@ -232,6 +234,7 @@ class Flood:
         self.port, self.source = port, source
         self.open = []
         self.made = 0
+        self.enough = threading.Event()
 
     def burst(self, count):
         """Open so many, and wait until all are refused but as many as the limit allows."""
@@ -257,7 +260,8 @@ class Flood:
         self.open = list(by_number.values())
 
     def run(self, count):
-        while self.made < count:
+        """So many connections, and more until enough is seen."""
+        while self.made < count or not self.enough.is_set():
             self.burst(BURST)
 
     def close(self):
@@ -278,7 +282,7 @@ async def timed_login(world):
 async def flood(world):
     """5,000 connections from one address, of which 50 stay: others log in, the metrics count, the log has one line"""
     since = world.front.log_size()
-    before = [await timed_login(world) for _ in range(10)]
+    before = [await timed_login(world) for _ in range(LOGINS)]
     many = Flood(world.front.c2s_port, FLOODER)
     try:
         flooding = asyncio.ensure_future(asyncio.to_thread(many.run, FLOOD))
@@ -287,17 +291,21 @@ async def flood(world):
             during.append(await timed_login(world))
             await asyncio.sleep(0.02)  # leave the processors to the flood
             most = max(most, (await seen(world.front))["open"])
+            if len(during) >= LOGINS:
+                many.enough.set()
         await flooding
         print(f"# login, median: {statistics.median(before) * 1e3:.0f} ms before ({len(before)}), "
-              f"{statistics.median(during) * 1e3:.0f} ms meanwhile ({len(during)}); open at most: {most}", flush=True)
-        same((many.made, len(many.open)), (FLOOD, CONNECTIONS), "connections made, and open")
+              f"{statistics.median(during) * 1e3:.0f} ms meanwhile ({len(during)}); "
+              f"of {many.made} connections at most {most} were open", flush=True)
+        same(len(many.open), CONNECTIONS, "connections of the flood that are open")
         assert most <= CONNECTIONS + 5, f"{most} connections open"  # others: a login, the page, one of each that ends
-        same(await refused(world.front, "connections_per_address"), FLOOD - CONNECTIONS, "refused")
+        same(await refused(world.front, "connections_per_address"), many.made - CONNECTIONS, "refused")
         lines = world.front.log_text(since).splitlines()
         same(len([line for line in lines if REFUSED in line]), 1, "log lines on what was refused")
         known = [line for line in lines if FLOODER in line]
         assert len(known) <= 3 * CONNECTIONS, f"{len(known)} log lines with the address"
     finally:
+        many.enough.set()
         many.close()
 
 
