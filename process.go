@@ -42,8 +42,8 @@ var (
 
 func init() {
 	limitThreads() // before a collection, which would use all processors
-	tls.PaceGarbageCollection(loop.AvailableMemory())
 	tls.BurstOver = func() { C.sgo_drop_pages() } // those of handshakes
+	tls.PaceGarbageCollection(loop.AvailableMemory())
 	takeHeapSpace()
 	startPoller()
 }

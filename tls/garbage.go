@@ -41,8 +41,8 @@ type gcPace struct {
 	timer    *time.Timer
 }
 
-// BurstOver is called when memory has gone back to the system; set it before the
-// first session.
+// BurstOver is called when memory has gone back to the system; set it before
+// PaceGarbageCollection.
 var BurstOver = func() {}
 
 // PaceGarbageCollection has garbage collected in proportion to the sessions that
