@@ -324,6 +324,7 @@ func (c *conn) read() {
 func (c *conn) received(data []byte) {
 	if !c.mayDeliver() {
 		c.pending = bytes.Clone(data)
+		c.account()
 		return
 	}
 	c.loop.arena.take(len(data))
@@ -509,6 +510,7 @@ func (c *conn) sendDatagram(data []byte) {
 func (c *conn) flush() {
 	if c.state == stateClosed || c.state == stateConnecting || c.keepsBack() {
 		c.keepDirect()
+		c.update()
 		return
 	}
 	data := c.direct

@@ -64,7 +64,7 @@ func New() (*Loop, error) {
 	l := &Loop{settings: DefaultSettings(), started: time.Now(), classic: classicPeers{}}
 	l.driver.processors = processors
 	l.door.open(l)
-	l.ceiling.configure(l.settings.BufferCeiling)
+	l.ceiling.open(l)
 	var err error
 	if l.poller, err = newPoller(); err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ func (l *Loop) turn(t *ioThread, waited bool, ready []unix.EpollEvent, err error
 		}
 	}
 	l.ringAlarms()
+	l.checkCeiling()
 	l.publish(err)
 	now := l.clock()
 	l.driver.ioBusy.Add(now - began)
