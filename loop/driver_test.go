@@ -237,10 +237,10 @@ func TestLuaThreadGoesOnAlone(t *testing.T) {
 // TestQuota: the least of a group and those above it, in whole processors.
 func TestQuota(t *testing.T) {
 	root := t.TempDir()
-	must(0, os.MkdirAll(path.Join(root, "a/b"), 0o755))(t)
-	file := path.Join(root, "cgroup")
+	must(0, os.MkdirAll(path.Join(root, "sys/fs/cgroup/a/b"), 0o755))(t)
+	must(0, os.MkdirAll(path.Join(root, "proc/self"), 0o755))(t)
 	write := func(name, text string) { must(0, os.WriteFile(path.Join(root, name), []byte(text), 0o644))(t) }
-	write("cgroup", "1:name=systemd:/x\n0::/a/b\n")
+	write("proc/self/cgroup", "1:name=systemd:/x\n0::/a/b\n")
 	for _, c := range []struct {
 		above, own string
 		want       int
@@ -253,13 +253,13 @@ func TestQuota(t *testing.T) {
 		{"20000 100000\n", "max 100000\n", 1},
 		{"nonsense", "5 0", noQuota},
 	} {
-		write("a/cpu.max", c.above)
-		write("a/b/cpu.max", c.own)
-		if got := quotaOf(file, root); got != c.want {
+		write("sys/fs/cgroup/a/cpu.max", c.above)
+		write("sys/fs/cgroup/a/b/cpu.max", c.own)
+		if got := quotaOf(root); got != c.want {
 			t.Errorf("%q, %q: %d, want %d", c.above, c.own, got, c.want)
 		}
 	}
-	if got := quotaOf("/nowhere", root); got != noQuota {
+	if got := quotaOf("/nowhere"); got != noQuota {
 		t.Errorf("no groups: %d", got)
 	}
 }

@@ -12,26 +12,18 @@ import (
 // (sched_setaffinity(2), which Go's first GOMAXPROCS counts), and no more than its
 // control group gives it time for. Go rounds that up, to two at least; where it is
 // less than two whole ones, more threads only use it up sooner.
-var processors = min(runtime.GOMAXPROCS(0), quotaOf("/proc/self/cgroup", "/sys/fs/cgroup"))
+var processors = min(runtime.GOMAXPROCS(0), quotaOf("/"))
 
 // noQuota is more processors than there are.
 const noQuota = 1 << 20
 
-// quotaOf is how many whole processors the control group that is named in a file
-// of the form of /proc/self/cgroup may use, one at least: of itself and of those
-// above it (cgroups(7), version 2; cpu.max).
-func quotaOf(file, root string) int {
+// quotaOf is how many whole processors the control group that the process is in may
+// use, one at least: of itself and of those above it (version 2; cpu.max). root is
+// cgroupFolders'.
+func quotaOf(root string) int {
 	least := noQuota
-	groups, err := os.ReadFile(file)
-	if err != nil {
-		return least
-	}
-	for line := range strings.Lines(string(groups)) {
-		group, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		for ; ok; group = path.Dir(group) {
-			least = min(least, readQuota(path.Join(root, group, "cpu.max")))
-			ok = len(group) > 1
-		}
+	for _, folder := range cgroupFolders(root, "") {
+		least = min(least, readQuota(path.Join(folder, "cpu.max")))
 	}
 	return least
 }
