@@ -13,7 +13,7 @@ import (
 // looks larger to the collector, and the garbage may grow to a percentage of both:
 // to 4 MB while there are few sessions, to 16 MB with 150 and more. It goes back to
 // the system, with the sessions that have ended, once a burst of beginnings or ends
-// is over.
+// is over, or has lasted for long: on a busy server somebody comes each second.
 const (
 	ballast      = 32 << 20 // bytes; no page of it is ever touched, so it takes no memory
 	leastPercent = 12
@@ -22,6 +22,7 @@ const (
 	grain        = 4 // sessions for each further percent
 	burst        = 64
 	quiet        = 2 * time.Second
+	long         = 30 * time.Second
 )
 
 // What Go may have of the process's memory: so much of it as garbage, and half of it in
@@ -37,7 +38,8 @@ type gcPace struct {
 	percent  int // 0: as Go does by itself
 	most     int
 	sessions int
-	left     int // handshakes and sessions that ended in the present burst
+	left     int       // handshakes and sessions that ended in the present burst
+	latest   time.Time // when that is taken to be over
 	timer    *time.Timer
 }
 
@@ -87,10 +89,14 @@ func (p *gcPace) leaves(ended int) {
 	if p.left++; p.left < burst {
 		return
 	}
+	if p.left == burst {
+		p.latest = time.Now().Add(long)
+	}
+	wait := min(quiet, time.Until(p.latest))
 	if p.timer == nil {
-		p.timer = time.AfterFunc(quiet, p.burstOver)
+		p.timer = time.AfterFunc(wait, p.burstOver)
 	} else {
-		p.timer.Reset(quiet)
+		p.timer.Reset(wait)
 	}
 }
 

@@ -72,3 +72,20 @@ func TestGarbageIsInProportion(t *testing.T) {
 		}()
 	}
 }
+
+// TestMemoryGoesBackThoughOneComesEachSecond: else a burst would never be over.
+func TestMemoryGoesBackThoughOneComesEachSecond(t *testing.T) {
+	p := gcPace{left: burst, latest: time.Now()}
+	over := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.left < burst
+	}
+	for deadline := time.Now().Add(2 * quiet); !over(); time.Sleep(quiet / 4) {
+		if time.Now().After(deadline) {
+			p.timer.Stop()
+			t.Fatal("the burst is not over")
+		}
+		p.leaves(0)
+	}
+}
