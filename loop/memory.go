@@ -11,12 +11,19 @@ import (
 )
 
 // AvailableMemory is how many bytes of memory the process may have: the machine's,
-// or what its cgroups allow if that is less (cgroups(7), versions 1 and 2).
+// or what its cgroups (cgroups(7), versions 1 and 2) or its limits of address space
+// and data (getrlimit(2)) allow if that is less.
 func AvailableMemory() uint64 {
 	available := uint64(math.MaxUint64)
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		available = uint64(info.Totalram) * uint64(info.Unit)
+	}
+	for _, resource := range [...]int{unix.RLIMIT_AS, unix.RLIMIT_DATA} {
+		var limit unix.Rlimit
+		if unix.Getrlimit(resource, &limit) == nil {
+			available = min(available, limit.Cur) // none is the largest number
+		}
 	}
 	return min(available, cgroupMemory("/"))
 }

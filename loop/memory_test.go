@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestCgroupMemory(t *testing.T) {
@@ -44,5 +46,20 @@ func TestCgroupMemory(t *testing.T) {
 	}
 	if n := AvailableMemory(); n < 16<<20 || n > 1<<50 {
 		t.Error(n)
+	}
+}
+
+// TestAvailableMemoryKnowsRlimits: Go would end the process beyond them.
+func TestAvailableMemoryKnowsRlimits(t *testing.T) {
+	for _, resource := range []int{unix.RLIMIT_AS, unix.RLIMIT_DATA} {
+		var before unix.Rlimit
+		must(0, unix.Getrlimit(resource, &before))(t)
+		want := AvailableMemory() - 1 // so much that the test is not concerned
+		err := unix.Setrlimit(resource, &unix.Rlimit{Cur: want, Max: before.Max})
+		got := AvailableMemory()
+		must(0, unix.Setrlimit(resource, &before))(t)
+		if err != nil || got != want {
+			t.Errorf("resource %d: %d bytes (%v), want %d", resource, got, err, want)
+		}
 	}
 }
