@@ -106,13 +106,14 @@ func (d *driver) choose(now int64, log []byte) (threaded bool, why Reason) {
 func isFanOut(log []byte) bool {
 	writes := 0
 	for len(log) >= (fanOut-writes)*RecordHeader && len(log) > 0 {
-		if binary.NativeEndian.Uint32(log[8:]) == cmdWrite {
+		size := int(binary.NativeEndian.Uint32(log[12:]))
+		if size > 0 && binary.NativeEndian.Uint32(log[8:]) == cmdWrite {
 			writes++
 		}
 		if writes == fanOut {
 			return true
 		}
-		log = log[RecordHeader+(int(binary.NativeEndian.Uint32(log[12:]))+7)&^7:]
+		log = log[RecordHeader+(size+7)&^7:]
 	}
 	return false
 }

@@ -138,6 +138,7 @@ func TestFanOut(t *testing.T) {
 		{fanOutLog(fanOut + 1), true},
 		{record(1, cmdWrite, make([]byte, fanOut*RecordHeader)), false},
 		{bytes.Repeat(record(1, cmdResume, nil), 2*fanOut), false},
+		{bytes.Repeat(record(1, cmdWrite, nil), 2*fanOut), false}, // each asks for a Drained
 	} {
 		if isFanOut(c.log) != c.want {
 			t.Errorf("%d bytes: %v", len(c.log), !c.want)
