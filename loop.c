@@ -63,7 +63,7 @@ static void deliver_accept_failed(lua_State *L, struct backend *b, int index, co
 {
 	lua_pushlstring(L, ev->bytes, ev->length);
 	lua_pushnumber(L, b->settings.accept_retry_interval);
-	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused until a descriptor is free, for %gs at most", 2);
+	log_object(L, index, "warn", "Error accepting new client: %s, server will be paused for %gs at most", 2);
 }
 
 static void deliver_data(lua_State *L, struct backend *b, int index, struct object *o, struct sgo_event *ev)

@@ -9,7 +9,7 @@ const (
 	// ends, see nameText.
 	Accepted EventKind = iota + 1
 	// AcceptFailed: Bytes say why; the listener pauses until a descriptor is
-	// free. One event for each shortage.
+	// free, or the buffers have room. One event for each shortage.
 	AcceptFailed
 	// Connected: an outgoing or adopted connection is usable. Flag is set
 	// when that was learnt from data, not from the socket being writable.

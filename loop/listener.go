@@ -209,8 +209,8 @@ func (s *listener) admitted(fd int, peer, local Name, names *proxied, received [
 	return nil
 }
 
-// failed pauses until a descriptor of ours is closed. For those of the host
-// there is the setting accept_retry_interval. The Lua side is told once of each
+// failed pauses until a descriptor of ours is closed, or the ceiling has room. For the
+// host's there is the setting accept_retry_interval. The Lua side is told once of each
 // shortage, not of each attempt: one lasts until nothing waits to be accepted.
 func (s *listener) failed(err error) {
 	l := s.loop
@@ -224,7 +224,7 @@ func (s *listener) failed(err error) {
 	l.short = append(l.short, s)
 }
 
-// descriptorClosed lets those listeners go on that had no descriptor left.
+// descriptorClosed lets those listeners go on that could accept nothing.
 func (l *Loop) descriptorClosed() {
 	short := l.short
 	l.short = nil

@@ -39,7 +39,7 @@ type Loop struct {
 	scratch  [rawReadSize]byte // ciphertext on its way to a session
 	spare    [][]byte          // memory for sessions' output, used again
 	alarms   heap[*alarm]
-	short    []*listener // could accept nothing for want of descriptors
+	short    []*listener // could accept nothing for want of descriptors or room
 	now      int64       // ns since started, as of the latest event
 	arena    arena
 	ceiling  ceiling
