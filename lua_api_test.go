@@ -114,7 +114,7 @@ func TestReadingAllocatesNothingInLua(t *testing.T) {
 	if L.GetTop() != top || err != nil {
 		t.Errorf("%d values on the stack, want %d; %v", L.GetTop(), top, err)
 	}
-	if len(config.ALPN) != 2 || config.Depth != 9 || len(config.Certificates) != 1 || config.Certificates[0].Certificate != "x" {
+	if len(config.ALPN) != 2 || *config.Depth != 9 || len(config.Certificates) != 1 || config.Certificates[0].Certificate != "x" {
 		t.Errorf("%+v", config)
 	}
 }

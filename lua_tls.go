@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/aarzilli/golua/lua"
 
@@ -48,7 +49,7 @@ func (r *tlsConfigReader) read() tls.Config {
 		Options:      r.texts("options"),
 		CAFile:       r.text("cafile"),
 		CAPath:       r.text("capath"),
-		Depth:        r.fields["depth"].integer,
+		Depth:        r.depth(),
 		Verify:       r.texts("verify"),
 		VerifyExt:    r.texts("verifyext"),
 		Ciphers:      r.text("ciphers"),
@@ -86,11 +87,24 @@ func (r *tlsConfigReader) checkTypes(mode string) error {
 	default:
 		return errors.New("invalid ALPN parameter")
 	}
+	if depth := r.fields["depth"]; depth.truth && !depth.isWhole() {
+		return errors.New("invalid depth")
+	}
 	switch r.fields["password"].kind {
 	case lua.LUA_TNIL, lua.LUA_TSTRING, lua.LUA_TFUNCTION:
 		return nil
 	}
 	return errors.New("invalid password type")
+}
+
+// depth is nil if there is none. A numeral in a string is a number, as in LuaSec.
+func (r *tlsConfigReader) depth() *int {
+	v := r.fields["depth"]
+	if !v.truth {
+		return nil
+	}
+	depth := int(max(math.MinInt32, min(v.number, math.MaxInt32)))
+	return &depth
 }
 
 // pairs are the tables in the list certificates, up to what is none.
@@ -121,6 +135,9 @@ func (r *tlsConfigReader) pair(t *luaTable, number int) tls.KeyPair {
 	}
 	return p
 }
+
+// isWhole tells whether a value is a number without a fraction, or one in a string.
+func (v luaValue) isWhole() bool { return v.isNumber && v.number == math.Trunc(v.number) }
 
 // text is the string of that name, "" if it is none.
 func (t *luaTable) text(key string) string { return t.fields[key].text }

@@ -9,7 +9,7 @@ type Config struct {
 	Certificates []KeyPair // of certificate, key and password, or of certificates
 	CAFile       string
 	CAPath       string
-	Depth        int      // 0: the default, 9
+	Depth        *int     // nil: the default, 9; otherwise see VerifyOptions
 	Verify       []string // none, peer, client_once, fail_if_no_peer_cert
 	VerifyExt    []string // lsec_continue, lsec_ignore_purpose, crl_check, crl_check_chain
 

@@ -280,12 +280,12 @@ func (c *Context) IgnorePurpose() bool {
 	return slices.Contains(c.config.VerifyExt, "lsec_ignore_purpose")
 }
 
-// Depth is the length that a chain may have.
+// Depth is the most intermediate CAs that a chain may have, as in VerifyOptions.
 func (c *Context) Depth() int {
-	if c.config.Depth == 0 {
+	if c.config.Depth == nil {
 		return 9
 	}
-	return c.config.Depth
+	return *c.config.Depth
 }
 
 // CRLCheck tells whether revocation is looked up, for the leaf and for all.

@@ -361,7 +361,7 @@ func TestSelectALPN(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	c, _ := newTestContext(t, Config{
-		Mode: "client", CAFile: keys + "rsa.crt", CAPath: "/no/such/folder", Depth: 3, Verify: []string{"peer"},
+		Mode: "client", CAFile: keys + "rsa.crt", CAPath: "/no/such/folder", Depth: new(3), Verify: []string{"peer"},
 		VerifyExt: []string{"lsec_continue", "crl_check"}, DANE: true, DANENoEENamechecks: true,
 	})
 	leaf, chain := c.CRLCheck()

@@ -8,7 +8,7 @@ import (
 // VerifyOptions says what to verify a chain against, and how strictly.
 type VerifyOptions struct {
 	CAs           *CAStore
-	Depth         int  // the most intermediate CAs; negative: OpenSSL's default, 100
+	Depth         int  // the most intermediate CAs; -1: OpenSSL's default, 100; below: trust nobody
 	Server        bool // we are the server: the peer is a client
 	IgnorePurpose bool // lsec_ignore_purpose: a client may be what suits a server
 	Continue      bool // lsec_continue: collect every error, never stop
@@ -77,7 +77,7 @@ func newVerifier(chain []*x509.Certificate, o VerifyOptions) *verifier {
 	if v.level == 0 {
 		v.level = defaultSecurityLevel
 	}
-	if v.Depth < 0 || v.Depth > maxDepth {
+	if v.Depth == -1 || v.Depth > maxDepth {
 		v.Depth = maxDepth
 	}
 	for _, x := range chain {

@@ -39,3 +39,26 @@ describe("what a port asks of its clients", function ()
 		assert.equal(0, rec:count("onconnect"));
 	end);
 end);
+
+describe("depth", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	local function opened(depth, cert)
+		local rec = h.recorder();
+		T.outgoing(rec, T.client { ca = true, verify = "peer", depth = depth }, { cert = cert });
+		h.run_until(function () return rec:count("onconnect") + rec:count("ondisconnect") > 0; end, "the handshake");
+		return rec:count("onconnect") == 1;
+	end
+
+	it("is how many issuers there may be below the root", function ()
+		for _, none in ipairs { 0, "0" } do
+			assert.is_false(opened(none, "long"));
+			assert.is_true(opened(none, "ec"));
+		end
+		for _, enough in ipairs { 1, "1", -1 } do
+			assert.is_true(opened(enough, "long"));
+		end
+		assert.is_false(opened(-2, "ec"));
+	end);
+end);
