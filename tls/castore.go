@@ -29,7 +29,7 @@ type CAStore struct {
 	mu      sync.Mutex
 	found   trustIndex     // in dirs
 	read    []*pemFile     // those that found is made of: others may share them
-	crlNext map[string]int // by path without N: the first not read yet
+	crlNext map[string]int // by path without N: the first not loaded yet
 }
 
 // NewCAStore reads the file at once and the directory only as names are asked
@@ -89,22 +89,18 @@ func both[T any](a, b []T) []T {
 	return slices.Concat(a, b)
 }
 
-// addHashed reads one file of certificates, if there is one. Of a broken link
-// and of a file that cannot be read there may be a next one.
-func (s *CAStore) addHashed(base string, n int) bool {
-	file := fmt.Sprintf("%s.%d", base, n)
-	if _, err := os.Lstat(file); err != nil {
-		return false
-	}
-	data, err := os.ReadFile(file)
+// addHashed reads one file of certificates, and tells whether there may be a next
+// one: after a file that cannot be loaded OpenSSL looks no further.
+func (s *CAStore) addHashed(base string, n int) (more bool) {
+	data, err := os.ReadFile(fmt.Sprintf("%s.%d", base, n))
 	if err != nil {
-		return true
+		return false
 	}
 	p := s.keep(data) // what comes before a broken one counts
 	for _, certs := range p.certs {
 		s.found.add(certs, nil)
 	}
-	return true
+	return p.hasCerts && p.err == nil
 }
 
 // crlsBy returns the CRLs of one canonical issuer. New ones are looked for each
@@ -124,20 +120,18 @@ func (s *CAStore) crlsBy(issuer string) []*crl {
 	return both(s.file.crls[issuer], s.found.crls[issuer])
 }
 
+// addHashedCRL reads the next file of CRLs, and tells whether all of it was good. If
+// not, it is read again the next time: it may be half written.
 func (s *CAStore) addHashedCRL(base string) bool {
-	file := fmt.Sprintf("%s%d", base, s.crlNext[base])
-	if _, err := os.Lstat(file); err != nil {
-		return false
-	}
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(fmt.Sprintf("%s%d", base, s.crlNext[base]))
 	if err != nil {
-		return true
+		return false
 	}
 	p := s.keep(data)
 	for _, crls := range p.crls {
 		s.found.add(nil, crls)
 	}
-	return true
+	return len(p.crls) > 0 && p.err == nil
 }
 
 // keep parses a file, and keeps the result for others that may share it. It adds

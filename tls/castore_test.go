@@ -118,22 +118,29 @@ func TestCAStoreFindsWhatComesLater(t *testing.T) {
 	}
 }
 
-func TestCAStorePassesOverBrokenFiles(t *testing.T) {
+// OpenSSL trusts nothing that comes after a file that it cannot load.
+func TestCAStoreStopsAtBrokenFiles(t *testing.T) {
 	s := loadVerifySuite(t)
-	dir := hashedFolder(t, s, ".2", "root")
 	name := canonicalName(s.chain(t, []string{"root"})[0].RawSubject)
-	base := filepath.Join(dir, nameHash(name))
-	if err := os.Symlink("/no/such/file", base+".0"); err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, base+".1", []byte("-----BEGIN CERTIFICATE-----\n!"))
 	other := hashedFolder(t, s, ".0", "other root")
-	store, _ := NewCAStore("", "/no/such/folder::"+dir+":"+other)
-	if len(store.bySubject(name)) != 1 {
-		t.Error("root not found")
-	}
-	if len(store.bySubject(canonicalName(s.chain(t, []string{"other root"})[0].RawSubject))) != 1 {
-		t.Error("not found in the second folder")
+	for what, spoil := range map[string]func(file string) error{
+		"a broken link":   func(file string) error { return os.Symlink("/no/such/file", file) },
+		"a folder":        func(file string) error { return os.Mkdir(file, 0o700) },
+		"a broken file":   func(file string) error { return os.WriteFile(file, []byte("-----BEGIN CERTIFICATE-----\n!"), 0o600) },
+		"an empty file":   func(file string) error { return os.WriteFile(file, nil, 0o600) },
+		"a file of a CRL": func(file string) error { return os.WriteFile(file, s.pem(t, "root list"), 0o600) },
+	} {
+		dir := hashedFolder(t, s, ".1", "root")
+		if err := spoil(filepath.Join(dir, nameHash(name)+".0")); err != nil {
+			t.Fatal(err)
+		}
+		store, _ := NewCAStore("", "/no/such/folder::"+dir+":"+other)
+		if store.bySubject(name) != nil {
+			t.Errorf("root found after %s", what)
+		}
+		if len(store.bySubject(canonicalName(s.chain(t, []string{"other root"})[0].RawSubject))) != 1 {
+			t.Error("not found in the second folder")
+		}
 	}
 }
 
@@ -153,6 +160,40 @@ func TestCAStoreReadsNewCRLs(t *testing.T) {
 			t.Fatal(n, " lists")
 		}
 	}
+}
+
+// A handshake may come while the new CRL is being written, or while no file can
+// be opened. The old one must not be the last for that.
+func TestCAStoreTriesCRLsAgain(t *testing.T) {
+	s := loadVerifySuite(t)
+	dir := hashedFolder(t, s, ".r0", "int list")
+	store, _ := NewCAStore("", dir)
+	name := canonicalName(s.chain(t, []string{"int"})[0].RawSubject)
+	file := filepath.Join(dir, nameHash(name)+".r1")
+	whole := s.pem(t, "int list newer")
+	lists := func(want int) {
+		t.Helper()
+		for range 3 {
+			if n := len(store.crlsBy(name)); n != want {
+				t.Error(n, " lists")
+			}
+		}
+	}
+	if err := os.Mkdir(file, 0o700); err != nil { // it cannot be read
+		t.Fatal(err)
+	}
+	lists(1)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, nil)
+	lists(1)
+	writeFile(t, file, whole[:len(whole)/2])
+	lists(1)
+	writeFile(t, file, append(append([]byte{}, whole...), whole[:len(whole)/2]...)) // what is whole counts, once
+	lists(2)
+	writeFile(t, file, append(append([]byte{}, whole...), s.pem(t, "int list v1")...))
+	lists(3)
 }
 
 func TestNilCAStoreIsEmpty(t *testing.T) {

@@ -3,6 +3,7 @@ package tls
 import (
 	"crypto/x509"
 	"os"
+	"slices"
 )
 
 // trustIndex has certificates and CRLs by the name that they are looked for by.
@@ -21,7 +22,9 @@ func (t *trustIndex) add(certs []*certFacts, crls []*crl) {
 		}
 	}
 	for _, c := range crls {
-		t.crls[c.issuer] = append(t.crls[c.issuer], c)
+		if !slices.ContainsFunc(t.crls[c.issuer], c.same) {
+			t.crls[c.issuer] = append(t.crls[c.issuer], c)
+		}
 	}
 }
 
@@ -29,7 +32,8 @@ func (t *trustIndex) add(certs []*certFacts, crls []*crl) {
 // shared, so it must not change.
 type pemFile struct {
 	trustIndex
-	err error // what is wrong with what comes after them
+	hasCerts bool  // even if crypto/x509 can parse none
+	err      error // what is wrong with what comes after them
 }
 
 var pemFiles shared[pemFile]
@@ -58,7 +62,7 @@ func pemFileOf(data []byte) *pemFile {
 	if err == nil && certs == nil && crls == nil {
 		err = errNothingFound
 	}
-	p := &pemFile{err: err}
+	p := &pemFile{hasCerts: certs != nil, err: err}
 	p.add(certs, crls)
 	return pemFiles.add(d, p)
 }
