@@ -66,16 +66,22 @@ static void remember_cas(lua_State *L, struct backend *b, int context)
 	lua_pop(L, 1);
 }
 
-/* Whether the configuration at 1 names CAs that can be added to LuaSec's context later. */
+/*
+ * Whether the configuration at 1 names CAs that can be added to LuaSec's context
+ * later. What LuaSec refuses it must refuse now, and a relative name may mean
+ * another file then.
+ */
 static bool may_defer_cas(lua_State *L, struct backend *b)
 {
-	bool any = false;
+	bool any = false, all = true;
 	for (int i = 0; i < 2; i++) {
 		lua_getfield(L, 1, locations[i]);
-		any = any || lua_toboolean(L, -1);
+		bool absolute = lua_type(L, -1) == LUA_TSTRING && *lua_tostring(L, -1) == '/';
+		any = any || absolute;
+		all = all && (absolute || lua_isnil(L, -1));
 		lua_pop(L, 1);
 	}
-	return any && !b->luasec_in_use;
+	return any && all && !b->luasec_in_use;
 }
 
 /*
@@ -130,24 +136,37 @@ static int wrapped_newcontext(lua_State *L)
 	return lua_gettop(L) - nargs;
 }
 
-/* Adds the CAs to all contexts that lack them. What cannot be read any more is not trusted. */
-static void add_cas(lua_State *L, struct backend *b)
+/*
+ * Adds CAs to the context at the index; the table of what it lacks is above it. Tells
+ * whether they could be read. What cannot be is not trusted.
+ */
+static bool add_cas_to(lua_State *L, int context)
 {
 	lua_getglobal(L, "require");
 	lua_pushliteral(L, "ssl.context");
 	lua_call(L, 1, 1);
 	lua_getfield(L, -1, "locations");
+	lua_pushvalue(L, context);
+	lua_rawgeti(L, context + 1, 1);
+	lua_rawgeti(L, context + 1, 2);
+	return lua_pcall(L, 3, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+}
+
+/*
+ * Adds the CAs to all contexts that lack them, because SNI may choose any. Where that
+ * fails, for want of memory or descriptors, it is tried again the next time.
+ */
+static void add_cas(lua_State *L, struct backend *b)
+{
 	lua_rawgeti(L, LUA_REGISTRYINDEX, b->without_cas_ref);
-	int add = lua_gettop(L) - 1, contexts = add + 1;
+	int contexts = lua_gettop(L);
 	for (lua_pushnil(L); lua_next(L, contexts); lua_settop(L, contexts + 1)) {
-		lua_pushvalue(L, add);
-		lua_pushvalue(L, -3);
-		lua_rawgeti(L, -3, 1);
-		lua_rawgeti(L, -4, 2);
-		(void)lua_pcall(L, 3, 0, 0);
+		if (!add_cas_to(L, contexts + 1))
+			continue;
+		lua_pushvalue(L, contexts + 1);
+		lua_pushnil(L);
+		lua_rawset(L, contexts);
 	}
-	lua_newtable(L);
-	lua_rawseti(L, LUA_REGISTRYINDEX, b->without_cas_ref);
 }
 
 /* ssl.core.create(context), with which all TLS of LuaSec begins. */
@@ -156,9 +175,9 @@ static int wrapped_create(lua_State *L)
 	struct backend *b = lua_touserdata(L, lua_upvalueindex(1));
 	int nargs = lua_gettop(L);
 	luaL_checkstack(L, 20, "arguments");
-	if (b->io != 0 && !b->luasec_in_use) {
+	if (b->io != 0) {
+		b->luasec_in_use = true; /* nothing may be added to the table while it is walked through */
 		add_cas(L, b);
-		b->luasec_in_use = true;
 		lua_settop(L, nargs);
 	}
 	lua_pushvalue(L, lua_upvalueindex(2));

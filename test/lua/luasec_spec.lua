@@ -5,6 +5,7 @@ local h = require "harness";
 local T = require "tls_harness";
 local socket = require "socket";
 local ssl = require "ssl";
+local lfs = require "lfs";
 
 -- Whether a client that LuaSec makes of ctx trusts a server of the test's CA
 local function trusts(ctx, through_core)
@@ -47,12 +48,29 @@ describe("LuaSec's newcontext", function ()
 			{ mode = "client", protocol = "any", cafile = "/no/such/file", ciphers = "none of these" },
 			{ mode = "client", protocol = "any", cafile = T.file "ca.pem", ciphers = "none of these" },
 			{ mode = "server", protocol = "any", cafile = "/no/such/file", key = "/no/such/key" },
+			{ mode = "client", protocol = "any", cafile = "" },
+			{ mode = "client", protocol = "any", capath = "" },
+			{ mode = "client", protocol = "any", cafile = T.file "ca.pem", capath = "" },
 		} do
 			local _, expected = luasec(config);
 			local ctx, err = ssl.newcontext(config);
 			assert.is_nil(ctx);
 			-- What follows depends on what earlier errors have left in OpenSSL's queue.
 			assert.equal(expected:match("^[^(]*"), err:match("^[^(]*"));
+		end
+	end);
+
+	it("raises what LuaSec's raises", function ()
+		for _, config in ipairs {
+			{ mode = "client", protocol = "any", cafile = {} },
+			{ mode = "client", protocol = "any", cafile = true },
+			{ mode = "client", protocol = "any", cafile = false, capath = "/no/such/folder" },
+			{ mode = "client", protocol = "any", cafile = T.file "ca.pem", capath = false },
+		} do
+			local _, expected = pcall(T.luasec_newcontext, config);
+			local ok, err = pcall(ssl.newcontext, config);
+			assert.is_false(ok);
+			assert.equal(expected, err);
 		end
 	end);
 
@@ -72,11 +90,22 @@ describe("LuaSec's context", function ()
 		it("has its CAs when it is used", function ()
 			local before, others = assert(client { cafile = T.file "ca.pem" }), assert(client { cafile = T.file "ec.pem" });
 			local folder = assert(client { capath = T.file "capath" });
+			local late = assert(client { cafile = T.file "late.pem" });
+			assert(os.rename(T.file "late.pem", T.file "away.pem"));
+			local here = lfs.currentdir();
+			lfs.chdir(T.folder);
+			local relative = assert(client { cafile = "ca.pem" });
+			lfs.chdir("/");
 			assert.is_true(trusts(before, os.getenv("LUASEC_ALONE") == "core"));
 			assert.is_false((trusts(others)));
 			assert.is_true(trusts(folder));
 			assert.is_true(trusts(assert(client { cafile = T.file "ca.pem" })));
 			assert.is_false((trusts(assert(client {}))));
+			assert.is_true(trusts(relative));
+			lfs.chdir(here);
+			assert.equal(h.epoll, (trusts(late))); -- LuaSec alone has read the file before
+			assert(os.rename(T.file "away.pem", T.file "late.pem"));
+			assert.is_true(trusts(late));
 		end);
 		return;
 	end
@@ -84,9 +113,10 @@ describe("LuaSec's context", function ()
 	for _, way in ipairs { "wrap", "core" } do
 		it("has its CAs when it is used by ssl." .. way, function ()
 			os.execute(("mkdir -p '%s' && cp '%s' '%s/' && openssl rehash '%s'"):format(T.file "capath", T.file "ca.pem", T.file "capath", T.file "capath"));
+			os.execute(("cp '%s' '%s'"):format(T.file "ca.pem", T.file "late.pem"));
 			local file = debug.getinfo(1, "S").source:match("^@(.*)");
 			local said = T.pipe(("LUASEC_ALONE=%s TLS_PKI='%s' busted --lua=/usr/bin/lua5.4 '%s' 2>&1"):format(way, T.folder, file));
-			assert.truthy(said:find("3 successes / 0 failures / 0 errors", 1, true), said);
+			assert.truthy(said:find("4 successes / 0 failures / 0 errors", 1, true), said);
 		end);
 	end
 end);
