@@ -232,6 +232,7 @@ struct context {
 	bool dane;
 };
 void open_tls(lua_State *L, struct backend *b);
+void push_config(lua_State *L, int config);
 bool new_context(lua_State *L, struct backend *b, int config);
 void remember_context(lua_State *L, struct backend *b, int key);
 bool check_context(lua_State *L, struct backend *b, int index);

@@ -68,13 +68,37 @@ static void restore_passwords(lua_State *L, int top)
 		lua_setfield(L, -2, "password");
 }
 
+/* What LuaSec's newcontext reads of its configuration. */
+static const char *const config_fields[] = {
+	"mode", "protocol", "certificates", "certificate", "key", "password", "cafile", "capath", "verify", "verifyext", "depth", "options",
+	"ciphers", "ciphersuites", "dhparam", "curve", "curveslist", "alpn", "dane",
+};
+
+/* Pushes a copy of the configuration at index, with what it has by a metatable. */
+void push_config(lua_State *L, int config)
+{
+	lua_newtable(L);
+	int copy = lua_gettop(L);
+	for (lua_pushnil(L); lua_next(L, config); lua_pop(L, 1)) {
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, copy);
+	}
+	for (size_t i = 0; i < sizeof config_fields / sizeof *config_fields; i++) {
+		lua_getfield(L, config, config_fields[i]);
+		lua_setfield(L, copy, config_fields[i]);
+	}
+}
+
 /* Pushes a context for the configuration table at index, or false and pushes the reason. */
 bool new_context(lua_State *L, struct backend *b, int config)
 {
+	luaL_checkstack(L, 40, "TLS context");
+	push_config(L, config);
+	config = lua_gettop(L);
 	struct sgo_text notices = {0};
 	struct sgo_error err;
 	int status;
-	luaL_checkstack(L, 40, "TLS context");
 	struct context *c = lua_newuserdata(L, sizeof *c);
 	*c = (struct context){.io = b->io};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, b->context_metatable_ref);
@@ -91,6 +115,7 @@ bool new_context(lua_State *L, struct backend *b, int config)
 		log_notices(L, b, &notices);
 	if (status != 0) {
 		lua_pushstring(L, status < 0 ? err.text : "error loading private key (too many passwords)");
+		lua_remove(L, config);
 		return false;
 	}
 	lua_getfield(L, config, "dane");
@@ -105,6 +130,7 @@ bool new_context(lua_State *L, struct backend *b, int config)
 		lua_pop(L, 1);
 	}
 	lua_pop(L, 1);
+	lua_remove(L, config);
 	return true;
 }
 

@@ -39,17 +39,6 @@ static void remove_new_curves(lua_State *L, int config)
 	lua_pop(L, 1);
 }
 
-static void push_copy(lua_State *L, int table)
-{
-	lua_newtable(L);
-	lua_pushnil(L);
-	while (lua_next(L, table)) {
-		lua_pushvalue(L, -2);
-		lua_insert(L, -2);
-		lua_rawset(L, -4);
-	}
-}
-
 static const char *const locations[] = {"cafile", "capath"};
 
 /* Remembers for the context at index what CAs of the configuration at 1 it lacks. */
@@ -91,7 +80,7 @@ static bool may_defer_cas(lua_State *L, struct backend *b)
 static bool make_contexts(lua_State *L, struct backend *b, int nargs, bool defer_cas)
 {
 	lua_pushvalue(L, lua_upvalueindex(2));
-	push_copy(L, 1);
+	push_config(L, 1);
 	remove_new_curves(L, nargs + 2);
 	for (int i = 0; defer_cas && i < 2; i++) {
 		lua_pushnil(L);

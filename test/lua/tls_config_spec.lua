@@ -3,6 +3,7 @@
 
 local h = require "harness";
 local T = require "tls_harness";
+local ssl = require "ssl";
 
 describe("a plain configuration", function ()
 	before_each(h.start);
@@ -22,6 +23,31 @@ describe("a plain configuration", function ()
 		assert.is_true(opened());
 		config.verify = "peer";
 		assert.is_false(opened());
+	end);
+end);
+
+describe("a configuration with a metatable", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("counts with what it inherits", function ()
+		if h.prosody == 13 then
+			return pending("there util.sslconfig makes a table without");
+		end
+		local function opened(config)
+			local rec = h.recorder();
+			T.outgoing(rec, config, { cert = "untrusted" });
+			h.run_until(function () return rec:count("onconnect") + rec:count("ondisconnect") > 0; end, "the handshake");
+			return rec:count("onconnect") == 1;
+		end
+		local trust = { mode = "client", protocol = "sslv23", verify = "peer", cafile = T.file "ca.pem" };
+		for _, config in ipairs {
+			setmetatable({ mode = "client", protocol = "sslv23" }, { __index = trust }),
+			setmetatable({}, { __index = function (_, field) return trust[field]; end }),
+		} do
+			assert.is_false(opened(config));
+			assert.is_false(opened(assert(ssl.newcontext(config))));
+		end
 	end);
 end);
 
