@@ -87,6 +87,11 @@ func (r *tlsConfigReader) checkTypes(mode string) error {
 	default:
 		return errors.New("invalid ALPN parameter")
 	}
+	for _, list := range []struct{ key, what string }{{"options", "option"}, {"verify", "verify option"}, {"verifyext", "verify option"}} {
+		if odd := r.fields[list.key].oddText(); odd != "" {
+			return fmt.Errorf("invalid %s (%s)", list.what, odd)
+		}
+	}
 	if depth := r.fields["depth"]; depth.truth && !depth.isWhole() {
 		return errors.New("invalid depth")
 	}
@@ -138,6 +143,31 @@ func (r *tlsConfigReader) pair(t *luaTable, number int) tls.KeyPair {
 
 // isWhole tells whether a value is a number without a fraction, or one in a string.
 func (v luaValue) isWhole() bool { return v.isNumber && v.number == math.Trunc(v.number) }
+
+// oddText is what is not a string in a value that has to be one, or a list of them: a
+// number, or the name of a type. It is "" if all are strings, or the value is absent.
+func (v luaValue) oddText() string {
+	values := []luaValue{v}
+	if v.table != nil {
+		values = v.table.list
+	} else if !v.truth {
+		return ""
+	}
+	for _, v := range values {
+		switch v.kind {
+		case lua.LUA_TSTRING:
+		case lua.LUA_TNUMBER:
+			return fmt.Sprint(v.number)
+		case lua.LUA_TBOOLEAN:
+			return "boolean"
+		case lua.LUA_TTABLE:
+			return "table"
+		default:
+			return "function"
+		}
+	}
+	return ""
+}
 
 // text is the string of that name, "" if it is none.
 func (t *luaTable) text(key string) string { return t.fields[key].text }

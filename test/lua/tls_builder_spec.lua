@@ -66,6 +66,24 @@ describe("Prosody 13's builder", function ()
 		assert.truthy(err:find("^error loading"));
 	end);
 
+	-- LuaSec raises an error for most of them.
+	it("refuses what it cannot read, rather than verify less", function ()
+		for expected, config in pairs {
+			["invalid verify option (5)"] = { verify = 5 },
+			["invalid verify option (boolean)"] = { verify = true },
+			["invalid verify option (1)"] = { verify = { 1, "peer" } },
+			["invalid verify option (table)"] = { verify = { {}, "peer" } },
+			["invalid verify option (2)"] = { verifyext = { [2] = true, crl_check = true } },
+			["invalid option (3)"] = { options = { [3] = true } },
+			["invalid depth"] = { depth = "x" },
+		} do
+			local ctx, err = builder(config):build();
+			assert.is_nil(ctx);
+			assert.equal(expected, err);
+		end
+		assert.is_table((builder { verify = false, verifyext = {}, depth = "3" }:build()));
+	end);
+
 	it("builds without a certificate, and says no error #row56", function ()
 		local result = table.pack(builder():build());
 		assert.is_table(result[1]);
