@@ -36,11 +36,12 @@ func (s *Session) checkPeer(chain []*x509.Certificate) error {
 	return nil
 }
 
-// verify checks what the peer presented, by the context's configuration.
-func (c *Context) verify(chain []*x509.Certificate, dane *DANE) Result {
+// verify checks what the peer presented, by the context's configuration; but depth
+// is the port's, as SSL_set_SSL_CTX leaves it.
+func (c *Context) verify(chain []*x509.Certificate, depth int, dane *DANE) Result {
 	o := VerifyOptions{
 		CAs:           c.CAStore(),
-		Depth:         c.Depth(),
+		Depth:         depth,
 		Server:        c.Server(),
 		IgnorePurpose: c.IgnorePurpose(),
 		Continue:      c.VerifyContinue(),

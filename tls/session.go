@@ -163,7 +163,7 @@ func (s *Session) verify(cs stdtls.ConnectionState) error {
 	if err := s.checkPeer(cs.PeerCertificates); err != nil {
 		return err
 	}
-	s.result = s.context.verify(cs.PeerCertificates, s.options.DANE)
+	s.result = s.context.verify(cs.PeerCertificates, s.first.Depth(), s.options.DANE)
 	if !s.result.OK && (s.context.refusesUntrusted() || s.first.refusesUntrusted()) {
 		return errUntrusty
 	}

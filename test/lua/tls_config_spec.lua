@@ -64,6 +64,23 @@ describe("what a port asks of its clients", function ()
 		assert.equal("peer did not return a certificate", rec:wait("ondisconnect")[1]);
 		assert.equal(0, rec:count("onconnect"));
 	end);
+
+	it("holds for each name in how long a chain may be", function ()
+		local function opened(depth, of_name)
+			local rec = h.recorder();
+			local config = { cert = "ec", ca = true, verify = "peer", depth = depth };
+			local port_context = T.server(config);
+			config.depth = of_name;
+			local named = T.server(config);
+			local _, port = h.listen(rec.listeners, { tls_ctx = port_context, tls_direct = true, sni_hosts = { ["a.example"] = named._inner or named } });
+			T.connect_peer(port, { cert = "clientlong", sni = "a.example", protocol = "tlsv1_2" });
+			h.run_until(function () return rec:count("onconnect") + rec:count("ondisconnect") > 0; end, "the handshake");
+			return rec:count("onconnect") == 1;
+		end
+		assert.is_true(opened(9, 9));
+		assert.is_false(opened(0, 9));
+		assert.is_true(opened(9, 0)); -- as with OpenSSL: SSL_set_SSL_CTX leaves the depth as it is
+	end);
 end);
 
 describe("depth", function ()
