@@ -63,7 +63,7 @@ func (r *tlsConfigReader) read() tls.Config {
 	for _, flag := range r.texts("dane") {
 		config.DANENoEENamechecks = config.DANENoEENamechecks || flag == "no_ee_namechecks"
 	}
-	if r.fields["certificate"].truth {
+	if r.fields["certificate"].truth && !r.fields["certificates"].truth {
 		config.Certificates = append(config.Certificates, r.pair(r.luaTable, 1))
 	}
 	for i, pair := range r.pairs() {

@@ -105,3 +105,15 @@ describe("depth", function ()
 		assert.is_false(opened(-2, "ec"));
 	end);
 end);
+
+describe("a list of certificates", function ()
+	before_each(h.start);
+	after_each(h.finish);
+
+	it("counts instead of the one beside it", function ()
+		local rec = h.recorder();
+		local _, peer = T.accepted(rec, T.server { cert = "b", certificates = { { certificate = T.file "rsa.pem", key = T.file "rsa.key" } } });
+		T.wait_up(peer);
+		assert.equal(T.read "rsa.crt", peer.tls:getpeercertificate():pem());
+	end);
+end);
