@@ -75,7 +75,7 @@ static bool may_defer_cas(lua_State *L, struct backend *b)
 
 /*
  * Makes LuaSec's context and ours of the nargs arguments. Pushes LuaSec's results; or
- * what is wrong, and returns false.
+ * what is wrong, and returns false. It raises LuaSec's errors unless CAs are put off.
  */
 static bool make_contexts(lua_State *L, struct backend *b, int nargs, bool defer_cas)
 {
@@ -88,8 +88,11 @@ static bool make_contexts(lua_State *L, struct backend *b, int nargs, bool defer
 	}
 	for (int i = 2; i <= nargs; i++)
 		lua_pushvalue(L, i);
-	lua_call(L, nargs, LUA_MULTRET);
 	int context = nargs + 1;
+	if (!defer_cas)
+		lua_call(L, nargs, LUA_MULTRET);
+	else if (lua_pcall(L, nargs, LUA_MULTRET, 0) != LUA_OK)
+		return false;
 	if (!lua_toboolean(L, context))
 		return false;
 	if (!new_context(L, b, 1)) {
