@@ -41,7 +41,7 @@ var (
 )
 
 func init() {
-	limitThreads() // before a collection, which would use all processors
+	limitThreads()                                // before a collection, which would use all processors
 	tls.BurstOver = func() { C.sgo_drop_pages() } // those of handshakes
 	tls.PaceGarbageCollection(loop.AvailableMemory())
 	takeHeapSpace()
