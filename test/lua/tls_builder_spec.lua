@@ -66,7 +66,6 @@ describe("Prosody 13's builder", function ()
 		assert.truthy(err:find("^error loading"));
 	end);
 
-	-- LuaSec raises an error for most of them.
 	it("refuses what it cannot read, rather than verify less", function ()
 		for expected, config in pairs {
 			["invalid verify option (5)"] = { verify = 5 },
@@ -77,9 +76,13 @@ describe("Prosody 13's builder", function ()
 			["invalid option (3)"] = { options = { [3] = true } },
 			["invalid depth"] = { depth = "x" },
 		} do
-			local ctx, err = builder(config):build();
-			assert.is_nil(ctx);
-			assert.equal(expected, err);
+			local ok, ctx, err = pcall(function () return builder(config):build(); end);
+			if ok then
+				assert.is_nil(ctx);
+				assert.equal(expected, err);
+			else
+				h.deviation("LuaSec raises an error for a value of the wrong type", { epoll = true, go = function () error(ctx); end });
+			end
 		end
 		assert.is_table((builder { verify = false, verifyext = {}, depth = "3" }:build()));
 	end);
